@@ -1,0 +1,1 @@
+"""Person detectors, one public file each."""

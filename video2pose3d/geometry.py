@@ -1,0 +1,66 @@
+"""Cameras and frames of reference: from pixels to rays, and back."""
+
+from __future__ import annotations
+
+import math
+
+import cv2
+import numpy as np
+
+from video2pose3d.structures import Camera
+
+# Field of view along the longer side that is assumed when nobody gives one: between a phone's
+# main lens in video mode (about 65 degrees) and a camcorder's or cropped clip's (about 45).
+ASSUMED_FOV = 55.0
+
+
+def camera_from_fov(size: tuple[int, int], fov: float, source: str) -> Camera:
+    """A camera without distortion whose axis goes through the middle of the picture.
+
+    size: W, H px; fov: degrees, along the longer side of the picture, more than 0 and below 180.
+    """
+    if not 0 < fov < 180:
+        raise ValueError(f"fov: expected degrees between 0 and 180, got {fov}")
+    w, h = size
+    f = max(w, h) / 2 / math.tan(math.radians(fov) / 2)
+    K = np.array([[f, 0, w / 2], [0, f, h / 2], [0, 0, 1]], dtype=np.float64)
+    return Camera(K=K, size=(w, h), dist=np.zeros(5), source=source)
+
+
+def pixels_to_rays(xy: np.ndarray, camera: Camera) -> np.ndarray:
+    """(..., 2) px to (..., 2) float64 x/z, y/z in CAMERA, lens distortion removed."""
+    points = np.ascontiguousarray(xy, dtype=np.float64).reshape(-1, 1, 2)
+    if not len(points):
+        return np.zeros(xy.shape, dtype=np.float64)
+    if camera.dist.any():
+        return cv2.undistortPoints(points, camera.K, camera.dist).reshape(xy.shape)
+    rays = np.linalg.solve(camera.K[:2, :2], (points[:, 0] - camera.K[:2, 2]).T).T
+    return rays.reshape(xy.shape)
+
+
+def project(points: np.ndarray, camera: Camera) -> np.ndarray:
+    """(..., 3) metres in CAMERA to (..., 2) float64 px; z must be above 0."""
+    flat = np.ascontiguousarray(points, dtype=np.float64).reshape(-1, 1, 3)
+    if not len(flat):
+        return np.zeros((*points.shape[:-1], 2), dtype=np.float64)
+    xy, _ = cv2.projectPoints(flat, np.zeros(3), np.zeros(3), camera.K, camera.dist)
+    return xy.reshape(*points.shape[:-1], 2)
+
+
+def rotation_to_ray(ray: np.ndarray) -> np.ndarray:
+    """The rotation R (3, 3) that turns a ray onto the optical axis: R @ [x, y, 1] ~ [0, 0, 1].
+
+    ray: (2,) x/z, y/z. The new camera keeps the old one's horizon: its x axis stays in the old
+    x-z plane (pan, then tilt; no roll), so that upright people stay upright.
+    """
+    x, y = (float(v) for v in ray)
+    pan, tilt = math.atan2(x, 1.0), math.atan2(y, math.hypot(x, 1.0))
+    cp, sp, ct, st = math.cos(pan), math.sin(pan), math.cos(tilt), math.sin(tilt)
+    turn = np.array([[cp, 0, -sp], [0, 1, 0], [sp, 0, cp]])
+    nod = np.array([[1, 0, 0], [0, ct, -st], [0, st, ct]])
+    return nod @ turn
+
+
+def transform(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Apply a (4, 4) rigid transform to (..., 3) points."""
+    return points @ matrix[:3, :3].T + matrix[:3, 3]

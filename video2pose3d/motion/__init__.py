@@ -1,0 +1,1 @@
+"""After the lifter: place, scale, smoothness, ground and feet."""

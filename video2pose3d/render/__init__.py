@@ -1,0 +1,1 @@
+"""Pictures of the results: the overlay on the video, and the 3D animation."""
