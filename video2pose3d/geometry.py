@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+import zipfile
+from pathlib import Path
 
 import cv2
 import numpy as np
 
+from video2pose3d.errors import UserError
 from video2pose3d.structures import Camera
 
 # Field of view along the longer side that is assumed when nobody gives one: between a phone's
@@ -25,6 +28,36 @@ def camera_from_fov(size: tuple[int, int], fov: float, source: str) -> Camera:
     f = max(w, h) / 2 / math.tan(math.radians(fov) / 2)
     K = np.array([[f, 0, w / 2], [0, f, h / 2], [0, 0, 1]], dtype=np.float64)
     return Camera(K=K, size=(w, h), dist=np.zeros(5), source=source)
+
+
+def read_camera(path: Path, size: tuple[int, int]) -> Camera:
+    """One camera's K and distortion from a calibration file, fitted to a picture of size W, H.
+
+    The file is an npz with K (1, 3, 3) or (3, 3) px, dist (1, 5) or (5,) and size (1, 2) or (2,);
+    dist and size may be left out. A picture of the same shape at another resolution is scaled.
+    UserError for a file that cannot be read or that was made for another shape of picture.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            K = np.array(file["K"], dtype=np.float64).reshape(-1, 3, 3)
+            dist = np.array(file["dist"] if "dist" in file else np.zeros(5), dtype=np.float64)
+            made_for = np.array(file["size"] if "size" in file else size, dtype=np.float64)
+            dist, made_for = dist.reshape(-1, 5), made_for.reshape(-1, 2)
+    except FileNotFoundError:
+        raise UserError("no such file", path=path) from None
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        cure = "give an npz with K (3, 3), dist (5,) and size (W, H)"
+        raise UserError(f"not a camera file ({error})", path=path, cure=cure) from error
+    if len(K) != 1:
+        raise UserError(f"holds {len(K)} cameras", path=path, cure="give a file with this one's K")
+    if not (np.isfinite(K).all() and K[0, 0, 0] > 0 and K[0, 1, 1] > 0 and (made_for > 0).all()):
+        raise UserError("the focal length or size is not a positive number", path=path)
+    factor = np.asarray(size, dtype=np.float64) / made_for[0]
+    if abs(factor[0] / factor[1] - 1) > 0.02:
+        w, h = (int(v) for v in made_for[0])
+        raise UserError(f"made for {w}x{h} pictures, these are {size[0]}x{size[1]}", path=path)
+    K = np.diag([*factor, 1.0]) @ K[0]
+    return Camera(K=K, size=size, dist=dist[0], source=f"given by --camera {Path(path).name}")
 
 
 def pixels_to_rays(xy: np.ndarray, camera: Camera) -> np.ndarray:
