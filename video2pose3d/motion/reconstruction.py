@@ -1,0 +1,264 @@
+"""From lifted poses to people who move over a floor: the stages of `motion` in their order.
+
+A lifter gives bodies without a place. Here each gets smooth, of constant bone lengths and of one
+size; then a path through the camera's space from its 2D keypoints; all of them together tell the
+ground; and with the ground their feet steady their paths once more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from video2pose3d.geometry import pixels_to_rays, project, transform
+from video2pose3d.motion import bones, contacts, feet, ground, quality, scale
+from video2pose3d.motion.root import NEAREST, Standing, locate, locate_each
+from video2pose3d.motion.smoothing import smooth
+from video2pose3d.skeletons import H36M17
+from video2pose3d.structures import Camera, Keypoints2D, Poses3D
+
+_ANKLES = H36M17.indices("right_ankle", "left_ankle")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """smooth: one of smoothing.METHODS; height: metres, of the person largest in the picture, or
+    None; foot_lock: "auto" or "off"."""
+
+    smooth: str = "gaussian"
+    height: float | None = None
+    foot_lock: str = "auto"
+
+
+@dataclass(frozen=True)
+class PersonMotion:
+    """One person's movement; arrays are over the frames of the poses given.
+
+    poses: CAMERA_ROOT, as lifted but at the person's size; root_camera: (T, 3) float32 metres, the
+    pelvis in CAMERA; joints_world: (T, J, 3) float32 metres, WORLD, smooth, constant bone lengths;
+    foot_contact: (T, 2) bool, right then left; scale: what the lifter's metres were multiplied by.
+    """
+
+    poses: Poses3D
+    root_camera: np.ndarray
+    joints_world: np.ndarray
+    foot_contact: np.ndarray
+    scale: float
+    quality: quality.Quality
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """people: as given; world_from_camera: (4, 4) float64; scale_source and warnings: in words.
+
+    WORLD has y up, the floor at 0 and +z from the scene towards the camera; its origin is on the
+    floor below the place where the person largest in the picture was first seen.
+    """
+
+    people: tuple[PersonMotion, ...]
+    world_from_camera: np.ndarray
+    scale_source: str
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Body:
+    """One person on the way: rays (T, J, 2); scores (T, J); times (T,) seconds; shape (T, J, 3)
+    metres, CAMERA_ROOT, smoothed and constant; root (T, 3) metres, CAMERA."""
+
+    rays: np.ndarray
+    scores: np.ndarray
+    times: np.ndarray
+    shape: np.ndarray
+    root: np.ndarray
+    scale: float
+
+    @property
+    def joints(self) -> np.ndarray:
+        """(T, J, 3) metres, CAMERA."""
+        return self.shape + self.root[:, None]
+
+    def resized(self, factor: float) -> _Body:
+        """Larger and as much further away, so it looks the same."""
+        return replace(
+            self, shape=self.shape * factor, root=self.root * factor, scale=self.scale * factor
+        )
+
+
+def reconstruct(
+    people: Sequence[tuple[Keypoints2D, Poses3D]],
+    timestamps: np.ndarray,
+    camera: Camera,
+    settings: Settings | None = None,
+) -> Reconstruction:
+    """Place, scale, smooth and ground everybody in a clip taken by a camera that stands still.
+
+    people: each one's keypoints and poses (CAMERA_ROOT), both H36M17 over the same frames, which
+    may have gaps; timestamps: (T,) seconds of all video frames.
+    """
+    settings = settings or Settings()
+    if not people:
+        return Reconstruction((), np.eye(4), "no people", ())
+    largest = int(np.argmax([_apparent_size(keypoints) for keypoints, _ in people]))
+    bodies = []
+    for p, (keypoints, poses) in enumerate(people):
+        times = timestamps[poses.frames]
+        height = settings.height if p == largest else None
+        bodies.append(_place(keypoints, poses, times, camera, settings.smooth, height))
+
+    floor, contact = _ground(bodies)
+    fixed = None if settings.height is None else largest
+    factors = scale.share_floor(floor.heights, fixed)
+    bodies = [body.resized(float(f)) for body, f in zip(bodies, factors, strict=True)]
+    bodies = [
+        _stand(body, feet_down, floor, level, settings.foot_lock)
+        for body, feet_down, level in zip(
+            bodies, contact, _levels(floor, factors, fixed), strict=True
+        )
+    ]
+    floor, contact = _ground(bodies)
+    height = float(np.median(floor.heights)) if fixed is None else float(floor.heights[fixed])
+    matrix = ground.world_from_camera(floor.up, height, bodies[largest].root[0])
+
+    return Reconstruction(
+        people=tuple(
+            _finish(keypoints, poses, body, feet_down, matrix, camera, settings)
+            for (keypoints, poses), body, feet_down in zip(people, bodies, contact, strict=True)
+        ),
+        world_from_camera=matrix,
+        scale_source=_scale_source(settings.height, len(people)),
+        warnings=_warnings(floor, height),
+    )
+
+
+def _place(
+    keypoints: Keypoints2D,
+    poses: Poses3D,
+    times: np.ndarray,
+    camera: Camera,
+    method: str,
+    height: float | None,
+) -> _Body:
+    """A smooth body of constant bone lengths, of the height given, and its path."""
+    shape = smooth(poses.joints.astype(np.float64), times, method)
+    lengths = bones.lengths(shape, keypoints.scores, H36M17)
+    factor = 1.0 if height is None else height / scale.stature(lengths)
+    shape = bones.set_lengths(shape, lengths, H36M17) * factor
+    rays = pixels_to_rays(keypoints.xy, camera)
+    root = locate(rays, keypoints.scores, shape, times)
+    return _Body(rays, keypoints.scores, times, shape, root, factor)
+
+
+def _ground(bodies: list[_Body]) -> tuple[ground.Ground, list[np.ndarray]]:
+    """The ground and everybody's contacts with it; each helps to find the other."""
+    contact = [np.zeros((len(body.times), 2), dtype=bool) for body in bodies]
+    for _ in range(2):
+        floor = ground.estimate(
+            [
+                ground.Body(body.joints, body.scores, feet_down, body.times)
+                for body, feet_down in zip(bodies, contact, strict=True)
+            ]
+        )
+        contact = [contacts.detect(_seen_ankles(body), floor.up, body.times) for body in bodies]
+    floor = ground.estimate(
+        [
+            ground.Body(body.joints, body.scores, feet_down, body.times)
+            for body, feet_down in zip(bodies, contact, strict=True)
+        ]
+    )
+    return floor, contact
+
+
+def _seen_ankles(body: _Body) -> np.ndarray:
+    """(T, 2, 3) metres, CAMERA: ankles at the body's depth, but where the keypoints saw them."""
+    ankles = body.joints[:, _ANKLES]
+    seen = body.scores[:, _ANKLES, None].astype(np.float64)
+    depth = np.maximum(ankles[..., 2:], NEAREST)
+    sighted = np.concatenate([body.rays[:, _ANKLES] * depth, depth], axis=-1)
+    return ankles + seen * (sighted - ankles)
+
+
+def _levels(floor: ground.Ground, factors: np.ndarray, fixed: int | None) -> np.ndarray:
+    """(P,) metres along `up` from the camera to standing ankles, on one floor for everybody."""
+    heights = floor.heights * factors
+    height = heights[fixed] if fixed is not None else np.median(heights)
+    return np.full(len(heights), ground.ANKLE_HEIGHT - height)
+
+
+def _stand(
+    body: _Body, contact: np.ndarray, floor: ground.Ground, level: float, foot_lock: str
+) -> _Body:
+    """The body's path once more, steadied by the feet that stand on the floor."""
+    standing = Standing(
+        feet=body.shape[:, _ANKLES],
+        contact=contact,
+        up=floor.up,
+        level=level,
+        still=foot_lock != "off",
+    )
+    return replace(body, root=locate(body.rays, body.scores, body.shape, body.times, standing))
+
+
+def _finish(
+    keypoints: Keypoints2D,
+    poses: Poses3D,
+    body: _Body,
+    contact: np.ndarray,
+    matrix: np.ndarray,
+    camera: Camera,
+    settings: Settings,
+) -> PersonMotion:
+    joints = transform(matrix, body.joints)
+    if settings.foot_lock != "off":
+        joints = feet.lock(joints, contact, body.times)
+    as_lifted = poses.joints.astype(np.float64) * body.scale
+    alone = as_lifted + locate_each(body.rays, body.scores, as_lifted)[:, None]
+    in_camera = transform(np.linalg.inv(matrix), joints)
+    in_camera[..., 2] = np.maximum(in_camera[..., 2], NEAREST / 2)
+    return PersonMotion(
+        poses=replace(poses, joints=as_lifted.astype(np.float32)),
+        root_camera=body.root.astype(np.float32),
+        joints_world=joints.astype(np.float32),
+        foot_contact=contact,
+        scale=body.scale,
+        quality=quality.Quality(
+            reprojection_px=quality.reprojection(
+                keypoints.xy, project(in_camera, camera), keypoints.scores
+            ),
+            jitter_before=quality.jitter(alone, body.times),
+            jitter_after=quality.jitter(joints, body.times),
+            bone_variation_before=bones.variation(poses.joints, H36M17),
+            bone_variation_after=bones.variation(joints, H36M17),
+            foot_slide=feet.slide(joints, contact, body.times),
+            stature=scale.stature(bones.lengths(joints, keypoints.scores, H36M17)),
+        ),
+    )
+
+
+def _apparent_size(keypoints: Keypoints2D) -> float:
+    """px² of picture that a person filled, summed over the clip."""
+    seen = keypoints.scores[..., None] > 0
+    low = np.where(seen, keypoints.xy, np.inf).min(axis=1)
+    high = np.where(seen, keypoints.xy, -np.inf).max(axis=1)
+    return float(np.maximum(high - low, 0).prod(axis=1).sum())
+
+
+def _scale_source(height: float | None, people: int) -> str:
+    if height is None:
+        return "assumed: people of the size the lifter learned from"
+    if people == 1:
+        return f"from --height {height:g}"
+    return f"from --height {height:g} of the person largest in the picture, others by the floor"
+
+
+def _warnings(floor: ground.Ground, height: float) -> tuple[str, ...]:
+    warnings = []
+    if not floor.stood:
+        warnings.append(
+            "nobody was seen to stand or walk: the camera's tilt and the floor are guesses"
+        )
+    if height < 0:
+        warnings.append("the floor came out above the camera: the world's height is doubtful")
+    return tuple(warnings)
