@@ -1,0 +1,32 @@
+"""Files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from video2pose3d.errors import UserError
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A name beside `path` to write to, which becomes `path` if the block ends well.
+
+    If it doesn't, nothing is left of it and what was at `path` stays. UserError where the folder
+    or the disk refuses.
+    """
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield beside
+        beside.replace(path)
+    except OSError as error:
+        raise UserError(
+            f"can't be written: {error.strerror or error}",
+            path=path,
+            cure="choose another --output",
+        ) from error
+    finally:
+        beside.unlink(missing_ok=True)

@@ -1,0 +1,271 @@
+"""poses.npz: everything a run found, in NumPy's own format; the one that can be read back.
+
+The keys, shapes and units are the project's contract (schema_version 1). P people, T video frames
+(all of them, in order), 17 joints in Human3.6M order; NaN, or False, where a person is absent.
+"""
+
+from __future__ import annotations
+
+import math
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from video2pose3d.errors import UserError
+from video2pose3d.exporters._files import replacing
+from video2pose3d.skeletons import H36M17
+from video2pose3d.structures import Camera, Keypoints2D, Person, Poses3D, Scene, Track
+
+suffix = ".npz"
+
+SCHEMA_VERSION = 1
+_J = len(H36M17)
+
+# What the file holds of each person in each frame: (P, T, ...) of a type.
+_PER_FRAME: dict[str, tuple[tuple[int, ...], type]] = {
+    "joints_3d": ((_J, 3), np.float32),
+    "scores_3d": ((_J,), np.float32),
+    "root_camera": ((3,), np.float32),
+    "joints_world": ((_J, 3), np.float32),
+    "keypoints_2d": ((_J, 2), np.float32),
+    "scores_2d": ((_J,), np.float32),
+    "valid": ((), np.bool_),
+    "foot_contact": ((2,), np.bool_),
+    "boxes": ((4,), np.float32),
+    "box_scores": ((), np.float32),
+}
+# And of the clip; T is written as None.
+_PER_CLIP: dict[str, tuple[tuple[int | None, ...], type]] = {
+    "timestamps": ((None,), np.float64),
+    "fps": ((), np.float64),
+    "image_size": ((2,), np.int64),
+    "camera_K": ((3, 3), np.float64),
+    "camera_dist": ((5,), np.float64),
+    "world_from_camera": ((4, 4), np.float64),
+    "joint_names": ((_J,), np.str_),
+    "camera_source": ((), np.str_),
+    "scale_source": ((), np.str_),
+}
+# These are not in the contract's first list: a file without them is read all the same.
+_OPTIONAL = {"scores_3d", "boxes", "box_scores", "camera_dist"}
+
+_UNITS = "metres; pixels for keypoints_2d, boxes, camera_K and image_size; seconds for timestamps"
+_COORDINATE_SYSTEM = (
+    "joints_3d: camera axes (x right, y down, z forward), pelvis at 0; "
+    "root_camera: the same axes, optical centre at 0; "
+    "joints_world: y up, floor at y = 0, right-handed, a person who faces the camera faces +z; "
+    "keypoints_2d: x right, y down, in the upright image, pixel centres at +0.5"
+)
+# An hour of ten people at 60 fps unpacks to 1.6 GB.
+_MOST_BYTES = 4 * 2**30
+
+
+def write(scene: Scene, folder: Path) -> list[Path]:
+    """Write poses.npz."""
+    path = folder / f"poses{suffix}"
+    with replacing(path) as beside, beside.open("wb") as file:
+        # Poses hardly shrink (12 %), but the many frames where a passer-by is absent vanish.
+        np.savez_compressed(file, **_arrays(scene))
+    return [path]
+
+
+def read(path: Path) -> Scene:
+    """The scene that was written; UserError for a file that is no poses.npz, or a hostile one."""
+    arrays = _load(path)
+    version = _get(arrays, "schema_version", (), np.int64, path)
+    if version > SCHEMA_VERSION:
+        raise UserError(
+            f"has schema_version {version}, this program reads {SCHEMA_VERSION}",
+            path=path,
+            cure="update video2pose3d",
+        )
+    ids = _get(arrays, "track_ids", (None,), np.int64, path)
+    if len(set(ids.tolist())) < len(ids):
+        raise UserError("has two people of one id in track_ids", path=path)
+    clip = {
+        key: _get(arrays, key, shape, dtype, path)
+        for key, (shape, dtype) in _PER_CLIP.items()
+        if key in arrays or key not in _OPTIONAL
+    }
+    shape = (len(ids), len(clip["timestamps"]))
+    everyone = {
+        key: _get(arrays, key, (*shape, *rest), dtype, path)
+        for key, (rest, dtype) in _PER_FRAME.items()
+        if key in arrays or key not in _OPTIONAL
+    }
+    _check_clip(clip, path)
+    width, height = clip["image_size"].tolist()
+    size, fps = (width, height), clip["fps"].item()
+    return Scene(
+        people=tuple(
+            _person(int(i), {key: array[p] for key, array in everyone.items()}, size, fps, path)
+            for p, i in enumerate(ids)
+        ),
+        timestamps=clip["timestamps"],
+        fps=fps,
+        image_size=size,
+        camera=Camera(
+            K=clip["camera_K"],
+            size=size,
+            dist=clip.get("camera_dist", np.zeros(5)),
+            source=clip["camera_source"].item(),
+        ),
+        world_from_camera=clip["world_from_camera"],
+        scale_source=clip["scale_source"].item(),
+    )
+
+
+def _arrays(scene: Scene) -> dict[str, np.ndarray]:
+    """The file's content by key."""
+    p, t = len(scene.people), len(scene.timestamps)
+    arrays = {
+        key: np.full((p, t, *rest), False if dtype is np.bool_ else np.nan, dtype=dtype)
+        for key, (rest, dtype) in _PER_FRAME.items()
+    }
+    for i, person in enumerate(scene.people):
+        skeletons = person.keypoints.skeleton, person.poses.skeleton
+        if skeletons != (H36M17, H36M17) or person.poses.space != "CAMERA_ROOT":
+            raise ValueError(f"person {person.id}: expected H36M17 in CAMERA_ROOT")
+        seen, track = person.frames, person.track
+        arrays["joints_3d"][i, seen] = person.poses.joints
+        arrays["scores_3d"][i, seen] = person.poses.scores
+        arrays["root_camera"][i, seen] = person.root_camera
+        arrays["joints_world"][i, seen] = person.joints_world
+        arrays["keypoints_2d"][i, seen] = person.keypoints.xy
+        arrays["scores_2d"][i, seen] = person.keypoints.scores
+        arrays["valid"][i, seen] = person.valid
+        arrays["foot_contact"][i, seen] = person.foot_contact
+        arrays["boxes"][i, track.frames] = track.boxes
+        arrays["box_scores"][i, track.frames] = track.scores
+    return {
+        **arrays,
+        "track_ids": np.array([person.id for person in scene.people], dtype=np.int64),
+        "timestamps": scene.timestamps,
+        "fps": np.float64(scene.fps),
+        "image_size": np.array(scene.image_size, dtype=np.int64),
+        "camera_K": scene.camera.K,
+        "camera_dist": scene.camera.dist.astype(np.float64),
+        "world_from_camera": scene.world_from_camera,
+        "joint_names": np.array(H36M17.labels),
+        "parents": np.array(H36M17.parents, dtype=np.int64),
+        "units": np.array(_UNITS),
+        "coordinate_system": np.array(_COORDINATE_SYSTEM),
+        "camera_source": np.array(scene.camera.source),
+        "scale_source": np.array(scene.scale_source),
+        "schema_version": np.int64(SCHEMA_VERSION),
+    }
+
+
+def _person(
+    id: int, arrays: dict[str, np.ndarray], size: tuple[int, int], fps: float, path: Path
+) -> Person:
+    """One person's rows, (T, ...) each, as a Person over the frames where they are there."""
+    present = ~np.isnan(arrays["joints_3d"]).all(axis=(1, 2))
+    frames = np.flatnonzero(present)
+    rows = {key: array[frames] for key, array in arrays.items()}
+    for key in rows.keys() - {"boxes", "box_scores"}:
+        if not np.isfinite(rows[key]).all():
+            raise UserError(f"{key} of person {id} has gaps where joints_3d has none", path=path)
+    keypoints = Keypoints2D(frames, rows["keypoints_2d"], rows["scores_2d"], H36M17, size, fps)
+    scores = rows.get("scores_3d", rows["scores_2d"])
+    return Person(
+        track=_track(id, arrays, rows, frames),
+        frames=frames,
+        valid=rows["valid"],
+        keypoints=keypoints,
+        poses=Poses3D(frames, rows["joints_3d"], scores, H36M17, "CAMERA_ROOT", fps),
+        root_camera=rows["root_camera"],
+        joints_world=rows["joints_world"],
+        foot_contact=rows["foot_contact"],
+    )
+
+
+def _track(
+    id: int, arrays: dict[str, np.ndarray], rows: dict[str, np.ndarray], frames: np.ndarray
+) -> Track:
+    """The boxes as written, or, in a file without them, round the keypoints."""
+    if "boxes" in arrays and "box_scores" in arrays:
+        seen = np.flatnonzero(np.isfinite(arrays["boxes"]).all(axis=1))
+        return Track(id, seen, arrays["boxes"][seen], arrays["box_scores"][seen])
+    seen, xy = rows["valid"], rows["keypoints_2d"]
+    boxes = np.concatenate([xy.min(axis=1), xy.max(axis=1)], axis=1)
+    return Track(id, frames[seen], boxes[seen], rows["scores_2d"].mean(axis=1)[seen])
+
+
+def _check_clip(clip: dict[str, np.ndarray], path: Path) -> None:
+    """Hold the clip's own values to what they mean."""
+    times = clip["timestamps"]
+    wrong = {
+        "joint_names are not Human3.6M's 17": clip["joint_names"].tolist() != [*H36M17.labels],
+        "timestamps go back in time": not (
+            np.isfinite(times).all() and (np.diff(times) >= 0).all()
+        ),
+        "fps is not a rate": not 0 < clip["fps"] < math.inf,
+        "image_size is not a size": (clip["image_size"] <= 0).any(),
+        "camera_K is not finite": not np.isfinite(clip["camera_K"]).all(),
+        "world_from_camera is not finite": not np.isfinite(clip["world_from_camera"]).all(),
+    }
+    for what, found in wrong.items():
+        if found:
+            raise UserError(what, path=path)
+
+
+def _get(
+    arrays: dict[str, np.ndarray],
+    key: str,
+    shape: tuple[int | None, ...],
+    dtype: type,
+    path: Path,
+) -> np.ndarray:
+    """One array, held to its shape (None: any length) and kind of type, as that type."""
+    if key not in arrays:
+        raise UserError(f"has no {key}", path=path, cure="is it a poses.npz of video2pose3d?")
+    array = arrays[key]
+    fits = len(array.shape) == len(shape) and all(
+        want in (None, have) for have, want in zip(array.shape, shape, strict=True)
+    )
+    if not fits:
+        raise UserError(f"{key} has shape {array.shape}, expected {shape}", path=path)
+    if not np.can_cast(array.dtype, dtype, casting="same_kind"):
+        raise UserError(f"{key} is of type {array.dtype}, expected {dtype.__name__}", path=path)
+    return array.astype(dtype)
+
+
+def _load(path: Path) -> dict[str, np.ndarray]:
+    """The arrays that a poses.npz may have, read without trusting it: sizes are checked first."""
+    wanted = {*_PER_FRAME, *_PER_CLIP, "track_ids", "schema_version"}
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+            members = {key: members[key] for key in wanted & members.keys()}
+            if sum(info.file_size for info in members.values()) > _MOST_BYTES:
+                raise UserError("unpacks to more than 4 GiB", path=path)
+            return {key: _unpack(archive, info, path) for key, info in members.items()}
+    except OSError as error:
+        raise UserError(f"can't be read: {error.strerror or error}", path=path) from error
+    except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, RuntimeError) as error:
+        raise UserError("is not a poses.npz, or damaged", path=path) from error
+
+
+def _unpack(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path) -> np.ndarray:
+    """One .npy of the archive, if it is as long as its header says; never a pickle.
+
+    NumPy's own reader would first make an array as large as the header asks for.
+    """
+    headers = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }
+    with archive.open(info) as file:
+        version = np.lib.format.read_magic(file)
+        if version not in headers:
+            raise ValueError(f"npy version {version}")
+        shape, fortran, dtype = headers[version](file)
+        if dtype.hasobject:
+            raise UserError(f"{info.filename} holds Python objects, which may run code", path=path)
+        if math.prod(shape) * dtype.itemsize != info.file_size - file.tell():
+            raise ValueError("the header and the length differ")
+        flat = np.frombuffer(file.read(), dtype=dtype)
+    return flat.reshape(shape, order="F" if fortran else "C")
