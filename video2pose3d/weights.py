@@ -86,6 +86,14 @@ def entries() -> dict[str, Weight]:
     }
 
 
+def named(name: str) -> Weight:
+    """The entry of that name, `-` and `_` alike; UserError when there is none."""
+    entry = _entry(name)
+    if entry is None:
+        raise UserError(f"{name!r} is not in the manifest", cure=_choices(None))
+    return entry
+
+
 def find(
     name_or_path: str | Path,
     *,
@@ -116,7 +124,7 @@ def find(
 
 def on_disk(name: str, *, folder: Path | None = None) -> Path | None:
     """Where a weight lies on this machine, checked; None when it does not. Never downloads."""
-    entry = _named(name)
+    entry = named(name)
     for path in _candidates(entry, folder):
         if _judge(entry, path, remember=True).ok:
             return path
@@ -128,24 +136,24 @@ def download(
     name: str, *, offline: bool = False, progress: downloads.Progress | None = None
 ) -> Path:
     """Get a weight into the store, unless it lies on this machine already; the checked file."""
-    return find(_named(name).name, offline=offline, progress=progress)
+    return find(named(name).name, offline=offline, progress=progress)
 
 
 def path(name: str, *, folder: Path | None = None) -> Path:
     """Where a weight lies, checked; UserError with the command that gets it when it does not."""
-    return find(_named(name).name, folder=folder, download=False)
+    return find(named(name).name, folder=folder, download=False)
 
 
 def verify(name: str, *, folder: Path | None = None) -> list[Verdict]:
     """Every file on this machine that bears this weight's name, each judged anew."""
-    entry = _named(name)
+    entry = named(name)
     _sha256.cache_clear()
     return [_judge(entry, path, remember=False) for path in _candidates(entry, folder)]
 
 
 def available(name: str, *, offline: bool = False) -> bool:
     """Whether `find` would succeed, as far as can be told in 5 seconds; asked once a process."""
-    entry = _named(name)
+    entry = named(name)
     if on_disk(entry.name) is not None:
         return True
     return bool(entry.urls) and not is_offline(offline) and _answers(entry.urls)
@@ -209,14 +217,6 @@ def _entry(name_or_path: str | Path) -> Weight | None:
         if _plain(name) == _plain(entry.name) or name == entry.file:
             return entry
     return None
-
-
-def _named(name: str) -> Weight:
-    """The entry of that name; UserError when there is none."""
-    entry = _entry(name)
-    if entry is None:
-        raise UserError(f"{name!r} is not in the manifest", cure=_choices(None))
-    return entry
 
 
 def _plain(name: str) -> str:
