@@ -1,0 +1,254 @@
+"""The training loop: batches, optimiser, average of the weights, checkpoints, validation."""
+
+from __future__ import annotations
+
+import csv
+import os
+import time
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from video2pose3d import metrics
+from video2pose3d.errors import UserError
+from video2pose3d.training import losses
+from video2pose3d.training.data import Batch, Mocap, Recipe, Sampler
+
+try:
+    import tomllib
+except ModuleNotFoundError:  # Python 3.10
+    import tomli as tomllib
+
+CONFIGS = Path(__file__).parent / "configs"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Up to the fraction `until` of the steps: batches of `windows` windows of `frames` frames."""
+
+    until: float
+    frames: int
+    windows: int
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """A training run, as its TOML file says it; see configs/ for a commented one."""
+
+    lifter: str
+    model: dict[str, Any]
+    stage: tuple[Stage, ...]
+    schedule: dict[str, int]  # steps, warmup, decay
+    optimiser: dict[str, float]  # lr, weight_decay, clip, ema
+    loss: dict[str, float]  # scaled, smooth
+    recipe: Recipe = field(default_factory=Recipe)
+    seed: int = 0
+    val_windows: int = 64
+    minutes_between_checkpoints: float = 5.0
+
+    @classmethod
+    def read(cls, path: Path) -> TrainingConfig:
+        try:
+            table = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+            table["stage"] = tuple(Stage(**stage) for stage in table["stage"])
+            recipe = table.get("recipe", {})
+            table["recipe"] = Recipe(
+                **{k: tuple(v) if isinstance(v, list) else v for k, v in recipe.items()}
+            )
+            return cls(**table)
+        except FileNotFoundError:
+            names = ", ".join(sorted(p.name for p in CONFIGS.glob("*.toml")))
+            cure = f"give a TOML file; the package's own are {names} in {CONFIGS}"
+            raise UserError("no such file", path=path, cure=cure) from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+            raise UserError(f"not a training config ({error})", path=path) from error
+
+    def stage_at(self, step: int) -> Stage:
+        return next(
+            (s for s in self.stage if step < s.until * self.schedule["steps"]), self.stage[-1]
+        )
+
+    def rate_at(self, step: int) -> float:
+        """The learning rate as a fraction of its peak: warm-up, plateau, linear decay."""
+        up = (step + 1) / self.schedule["warmup"]
+        down = (self.schedule["steps"] - step) / self.schedule["decay"]
+        return max(0.0, min(1.0, up, down))
+
+
+@dataclass
+class Run:
+    """What a run carries from step to step, and what its checkpoint holds."""
+
+    model: nn.Module
+    average: nn.Module  # exponential moving average of the model: the weights that ship
+    optimiser: torch.optim.Optimizer
+    sampler: Sampler
+    step: int = 0
+    windows: int = 0
+
+    def save(self, path: Path) -> None:
+        """The whole state or nothing: written beside, then renamed."""
+        state = {
+            "model": self.model.state_dict(),
+            "average": self.average.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "random": self.sampler.rng.bit_generator.state,
+            "step": self.step,
+            "windows": self.windows,
+        }
+        part = path.with_suffix(".part")
+        torch.save(state, part)
+        os.replace(part, path)
+
+    def load(self, path: Path) -> None:
+        state = torch.load(path, weights_only=True)
+        self.model.load_state_dict(state["model"])
+        self.average.load_state_dict(state["average"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.sampler.rng.bit_generator.state = state["random"]
+        self.step, self.windows = state["step"], state["windows"]
+
+
+def new_run(config: TrainingConfig, mocap: Mocap, device: torch.device) -> Run:
+    torch.manual_seed(config.seed)
+    lifter = import_module(f"video2pose3d.lifters.{config.lifter}")
+    model = lifter.Model(lifter.Config(**config.model)).to(device)
+    average = lifter.Model(lifter.Config(**config.model)).to(device)
+    average.load_state_dict(model.state_dict())
+    optimiser = torch.optim.AdamW(
+        model.parameters(),
+        lr=config.optimiser["lr"],
+        weight_decay=config.optimiser["weight_decay"],
+    )
+    return Run(model, average, optimiser, Sampler(mocap, config.recipe, config.seed))
+
+
+def train(
+    config_path: Path,
+    data: Path,
+    output: Path,
+    *,
+    steps: int | None = None,
+    threads: int | None = None,
+    device: str = "cpu",
+) -> Path:
+    """Train a lifter on motion capture; go on from `output`'s checkpoint where there is one.
+
+    data: folder with train.npz and val.npz. output: folder for last.pt and log.csv. steps: instead
+    of the config's, which also moves the decay: a resumed run can be brought to its end early or
+    prolonged. Returns the checkpoint's path.
+    """
+    config = TrainingConfig.read(config_path)
+    if steps is not None:
+        config.schedule["steps"] = steps
+    if threads is not None:
+        torch.set_num_threads(threads)
+    run = new_run(config, Mocap.read(Path(data) / "train.npz"), torch.device(device))
+    val = validation_batches(Mocap.read(Path(data) / "val.npz"), config)
+    output = Path(output)
+    output.mkdir(parents=True, exist_ok=True)
+    checkpoint = output / "last.pt"
+    if checkpoint.exists():
+        run.load(checkpoint)
+        print(f"goes on from step {run.step}", flush=True)
+    _loop(run, config, val, checkpoint, Log(output / "log.csv"), torch.device(device))
+    return checkpoint
+
+
+def _loop(
+    run: Run,
+    config: TrainingConfig,
+    val: dict[str, Batch],
+    checkpoint: Path,
+    log: Log,
+    device: torch.device,
+) -> None:
+    since, losses_since = time.monotonic(), []
+    while run.step < config.schedule["steps"]:
+        stage = config.stage_at(run.step)
+        batch = run.sampler.batch(stage.windows, stage.frames)
+        losses_since.append(train_step(run, config, batch, device))
+        run.step, run.windows = run.step + 1, run.windows + stage.windows
+        minutes = (time.monotonic() - since) / 60
+        last = run.step == config.schedule["steps"]
+        if last or minutes > config.minutes_between_checkpoints:
+            run.save(checkpoint)
+            row = {"step": run.step, "windows": run.windows, "minutes": round(minutes, 1)}
+            row["loss"] = round(float(np.mean(losses_since)), 4)
+            for name, batch in val.items():
+                row |= {f"{name}_{k}": v for k, v in validate(run.average, batch, device).items()}
+            log.write(row)
+            since, losses_since = time.monotonic(), []
+
+
+def train_step(run: Run, config: TrainingConfig, batch: Batch, device: torch.device) -> float:
+    """One step of the optimiser and of the average; the loss."""
+    for group in run.optimiser.param_groups:
+        group["lr"] = config.optimiser["lr"] * config.rate_at(run.step)
+    inputs, targets, weights = (
+        torch.from_numpy(a).to(device) for a in (batch.inputs, batch.targets, batch.weights)
+    )
+    with torch.autocast(device.type, torch.bfloat16):
+        estimate = run.model(inputs)
+    loss = losses.total(estimate.float(), targets, weights, **config.loss)
+    run.optimiser.zero_grad(set_to_none=True)
+    loss.backward()
+    nn.utils.clip_grad_norm_(run.model.parameters(), config.optimiser["clip"])
+    run.optimiser.step()
+    keep = min(config.optimiser["ema"], (run.step + 1) / (run.step + 10))
+    with torch.no_grad():
+        for mean, new in zip(run.average.parameters(), run.model.parameters(), strict=True):
+            mean.lerp_(new, 1 - keep)
+    return float(loss.detach())
+
+
+def validation_batches(mocap: Mocap, config: TrainingConfig) -> dict[str, Batch]:
+    """The same windows at every check: as in training ("noisy") and without faults ("clean")."""
+    clean = Recipe(clean=1.0, faults=0.0, tilt=0.0)
+    frames = config.stage[-1].frames
+    return {
+        name: Sampler(mocap, recipe, seed=1).batch(config.val_windows, frames)
+        for name, recipe in (("noisy", config.recipe), ("clean", clean))
+    }
+
+
+def validate(model: nn.Module, batch: Batch, device: torch.device) -> dict[str, float]:
+    """MPJPE, P-MPJPE and velocity error in mm (and mm a frame) over the frames that count."""
+    model.eval()
+    parts = []
+    with torch.inference_mode():
+        for window in torch.from_numpy(batch.inputs).split(16):
+            parts.append(model(window.to(device)).float().cpu())
+    estimate = torch.cat(parts).numpy().astype(np.float64)
+    estimate -= estimate[:, :, :1]
+    counts = batch.weights > 0
+    found, truth = estimate[counts], batch.targets[counts]
+    both = counts[:, 1:] & counts[:, :-1]
+    motion = np.diff(estimate, axis=1)[both], np.diff(batch.targets, axis=1)[both]
+    errors = {
+        "mpjpe": metrics.mpjpe(found, truth),
+        "p_mpjpe": metrics.p_mpjpe(found, truth),
+        "mpjve": metrics.mpjpe(*motion),
+    }
+    return {name: round(1000 * error, 2) for name, error in errors.items()}
+
+
+class Log:
+    """Rows of numbers to stdout and to a CSV file that a resumed run goes on with."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def write(self, row: dict[str, float]) -> None:
+        print("  ".join(f"{k} {v}" for k, v in row.items()), flush=True)
+        new = not self.path.exists()
+        with open(self.path, "a", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, row.keys())
+            if new:
+                writer.writeheader()
+            writer.writerow(row)
