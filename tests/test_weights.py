@@ -32,7 +32,8 @@ class Server(http.server.ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.body = BODY
-        self.break_at: int | None = None  # stop the first full answer after so many bytes
+        self.break_at: int | None = None  # stop the next answer after so many bytes
+        self.stall: float = 0.0  # seconds of silence before it stops
         self.ranges = True
         self.redirect: str | None = None
         self.silent = False
@@ -75,6 +76,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         end, self.server.break_at = self.server.break_at, None
         self.wfile.write(body[start:end])
+        if end is not None:
+            time.sleep(self.server.stall)
 
 
 @pytest.fixture(autouse=True)
@@ -303,6 +306,18 @@ def test_a_broken_download_goes_on_where_it_stopped(home: Path, manifest, mirror
     assert mirror.asked == [None, "bytes=300000-"]
 
 
+def test_a_download_that_stalls_goes_on_elsewhere(
+    home: Path, manifest, mirror: Server, mirror2: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(downloads, "ANSWER_WITHIN", 0.3)
+    manifest(mirror.url, mirror2.url)
+    mirror.break_at = mirror2.break_at = 300_000
+    mirror.stall = mirror2.stall = 2.0
+    began = time.monotonic()
+    assert weights.find("yolo11n").read_bytes() == BODY
+    assert time.monotonic() - began < 1.5
+
+
 def test_a_later_run_resumes_what_an_earlier_one_left(home: Path, manifest, mirror: Server) -> None:
     manifest(mirror.url)
     put(home, "yolo11n.pt.part", BODY[:1000])
@@ -377,6 +392,8 @@ def test_silence_is_borne_once(
     with pytest.raises(UserError, match="no answer"):
         weights.find("yolo11n")
     assert time.monotonic() - began < 0.9
+    mirror2.silent = False
+    assert weights.download("yolo11n").read_bytes() == BODY  # who asks by name, asks anew
 
 
 def test_a_hanging_name_server_is_left_behind(
@@ -406,7 +423,9 @@ def test_redirects_are_followed_but_never_out_of_https(
     with pytest.raises(UserError, match=r"leads to http://example\.com, which is not https"):
         weights.find("yolo11n")
     mirror.redirect = mirror2.url
+    put(home, "yolo11n.pt.part", BODY[:1000])
     assert weights.find("yolo11n").read_bytes() == BODY
+    assert mirror2.asked == ["bytes=1000-"]
 
 
 def test_plain_http_is_refused(tmp_path: Path, mirror: Server) -> None:

@@ -97,6 +97,11 @@ def answers(urls: Sequence[str], *, loopback: bool = False) -> bool:
     return answer is not None
 
 
+def forget_silence() -> None:
+    """Ask hosts again that gave no answer a moment ago: for a user who says so."""
+    _silent_since.clear()
+
+
 def _fill(
     part: Path,
     urls: list[str],

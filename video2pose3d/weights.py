@@ -136,6 +136,7 @@ def download(
     name: str, *, offline: bool = False, progress: downloads.Progress | None = None
 ) -> Path:
     """Get a weight into the store, unless it lies on this machine already; the checked file."""
+    downloads.forget_silence()
     return find(named(name).name, offline=offline, progress=progress)
 
 
