@@ -81,7 +81,7 @@ def _legend(picture: np.ndarray, grid: str) -> None:
         ("left", _style.SIDES["left"]),
     ):
         (w, h), _ = cv2.getTextSize(text, _FONT, scale, 1)
-        cv2.putText(picture, text, (right - w, y), _FONT, scale, TEXT, 1, cv2.LINE_AA)
+        cv2.putText(picture, text, (right - w, y), _FONT, scale, TEXT, _pen(picture), cv2.LINE_AA)
         right -= w
         if colour is not None:
             right -= h
@@ -96,7 +96,7 @@ def _write(picture: np.ndarray, text: str, place: tuple[float, float]) -> None:
     (w, h), _ = cv2.getTextSize(text, _FONT, scale, 1)
     x = margin + place[0] * (picture.shape[1] - 2 * margin - w)
     y = margin + h + place[1] * (picture.shape[0] - 2 * margin - h)
-    cv2.putText(picture, text, (round(x), round(y)), _FONT, scale, TEXT, 1, cv2.LINE_AA)
+    cv2.putText(picture, text, (round(x), round(y)), _FONT, scale, TEXT, _pen(picture), cv2.LINE_AA)
 
 
 def _text_scale(picture: np.ndarray) -> float:
@@ -105,3 +105,7 @@ def _text_scale(picture: np.ndarray) -> float:
 
 def _margin(picture: np.ndarray) -> int:
     return max(4, picture.shape[0] // 30)
+
+
+def _pen(picture: np.ndarray) -> int:
+    return max(1, round(picture.shape[0] / 700))

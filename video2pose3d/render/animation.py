@@ -7,6 +7,7 @@ long the clip is. Left and right have the overlay's colours.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -41,7 +42,7 @@ _USUAL_LENGTH = 4.0  # metres, all bones of a person of usual size, end to end
 
 # A limb is painted as ever slimmer shapes, ever nearer to the light, which makes it look round:
 # part of the radius, and tint from black (-1) over the limb's colour to white (1).
-_SHADES = ((1.0, -0.38), (0.86, -0.14), (0.68, 0.0), (0.42, 0.16), (0.18, 0.34))
+_SHADES = [(1 - 0.85 * x, -0.42 + 0.7 * math.sin(x * math.pi / 2)) for x in np.linspace(0, 1, 7)]
 _TO_LIGHT = np.array([-0.55, -0.83])  # in the picture, x right and y down
 
 _LIGHT = (0.28, 0.12)  # metres to the right and away that a shadow lies per metre of height

@@ -110,7 +110,7 @@ class _Figure:
     def draw_box(self, image: np.ndarray, frame: int, row: int) -> None:
         box = self._box(frame)
         if box is not None:
-            thin = max(1, round(0.35 * self.widths[row]))
+            thin = max(2, round(0.35 * self.widths[row]))
             # Upright lines are crisp on whole pixels.
             x1, y1, x2, y2 = np.clip(box, -(2**20), 2**20).round().astype(int).tolist()
             for colour, width in ((_style.INK, thin + 2), (self.colour, thin)):
