@@ -54,11 +54,14 @@ def test_camera_files_that_do_not_fit_are_told(tmp_path):
     with pytest.raises(UserError, match="no such file"):
         geometry.read_camera(path, SIZE)
     path.write_text("not an archive")
+    with pytest.raises(UserError, match="not an npz file"):
+        geometry.read_camera(path, SIZE)
+    np.savez(path, dist=np.zeros(5))
     with pytest.raises(UserError, match="not a camera file"):
         geometry.read_camera(path, SIZE)
     np.savez(path, K=PLAIN.K, size=np.array([720, 1280]))
     with pytest.raises(UserError, match="made for 720x1280 pictures, these are 1280x720"):
         geometry.read_camera(path, SIZE)
     np.savez(path, K=np.array({"code": 1}, dtype=object))
-    with pytest.raises(UserError, match="not a camera file"):
+    with pytest.raises(UserError, match="may run code"):
         geometry.read_camera(path, SIZE)

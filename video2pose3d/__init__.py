@@ -1,10 +1,10 @@
 """Video to 3D human motion.
 
-    import video2pose3d as v2p
-    result = v2p.run("clip.mp4")         # writes nothing
-    result.people[0].poses.joints        # (T, 17, 3) metres
-    result.save("out/")                  # what the command writes
-    v2p.load("out/clip/poses.npz")
+import video2pose3d as v2p
+result = v2p.run("clip.mp4")         # writes nothing
+result.people[0].poses.joints        # (T, 17, 3) metres
+result.save("out/")                  # what the command writes
+v2p.load("out/clip/poses.npz")
 """
 
 __version__ = "0.1.0"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-import zipfile
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from video2pose3d import archives
 from video2pose3d.errors import UserError
 from video2pose3d.structures import Camera
 
@@ -37,17 +37,14 @@ def read_camera(path: Path, size: tuple[int, int]) -> Camera:
     dist and size may be left out. A picture of the same shape at another resolution is scaled.
     UserError for a file that cannot be read or that was made for another shape of picture.
     """
+    arrays = archives.read(path, ("K", "dist", "size"))
     try:
-        with np.load(path, allow_pickle=False) as file:
-            K = np.array(file["K"], dtype=np.float64).reshape(-1, 3, 3)
-            dist = np.array(file["dist"] if "dist" in file else np.zeros(5), dtype=np.float64)
-            made_for = np.array(file["size"] if "size" in file else size, dtype=np.float64)
-            dist, made_for = dist.reshape(-1, 5), made_for.reshape(-1, 2)
-    except FileNotFoundError:
-        raise UserError("no such file", path=path) from None
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        K = arrays["K"].astype(np.float64).reshape(-1, 3, 3)
+        dist = arrays.get("dist", np.zeros(5)).astype(np.float64).reshape(-1, 5)
+        made_for = arrays.get("size", np.array(size)).astype(np.float64).reshape(-1, 2)
+    except (KeyError, ValueError) as error:
         cure = "give an npz with K (3, 3), dist (5,) and size (W, H)"
-        raise UserError(f"not a camera file ({error})", path=path, cure=cure) from error
+        raise UserError(f"is not a camera file ({error})", path=path, cure=cure) from error
     if len(K) != 1:
         raise UserError(f"holds {len(K)} cameras", path=path, cure="give a file with this one's K")
     if not (np.isfinite(K).all() and K[0, 0, 0] > 0 and K[0, 1, 1] > 0 and (made_for > 0).all()):

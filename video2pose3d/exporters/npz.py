@@ -7,12 +7,11 @@ The keys, shapes and units are the project's contract (schema_version 1). P peop
 from __future__ import annotations
 
 import math
-import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
 
+from video2pose3d import archives
 from video2pose3d.errors import UserError
 from video2pose3d.exporters._files import replacing
 from video2pose3d.skeletons import H36M17
@@ -58,22 +57,25 @@ _COORDINATE_SYSTEM = (
     "joints_world: y up, floor at y = 0, right-handed, a person who faces the camera faces +z; "
     "keypoints_2d: x right, y down, in the upright image, pixel centres at +0.5"
 )
-# An hour of ten people at 60 fps unpacks to 1.6 GB.
-_MOST_BYTES = 4 * 2**30
 
 
 def write(scene: Scene, folder: Path) -> list[Path]:
     """Write poses.npz."""
-    path = folder / f"poses{suffix}"
+    return [write_file(scene, folder / f"poses{suffix}")]
+
+
+def write_file(scene: Scene, path: Path) -> Path:
+    """Write a poses.npz under a name of one's own."""
     with replacing(path) as beside, beside.open("wb") as file:
         # Poses hardly shrink (12 %), but the many frames where a passer-by is absent vanish.
         np.savez_compressed(file, **_arrays(scene))
-    return [path]
+    return path
 
 
 def read(path: Path) -> Scene:
     """The scene that was written; UserError for a file that is no poses.npz, or a hostile one."""
-    arrays = _load(path)
+    wanted = {*_PER_FRAME, *_PER_CLIP, "track_ids", "schema_version"}
+    arrays = archives.read(path, wanted)
     version = _get(arrays, "schema_version", (), np.int64, path)
     if version > SCHEMA_VERSION:
         raise UserError(
@@ -231,41 +233,3 @@ def _get(
     if not np.can_cast(array.dtype, dtype, casting="same_kind"):
         raise UserError(f"{key} is of type {array.dtype}, expected {dtype.__name__}", path=path)
     return array.astype(dtype)
-
-
-def _load(path: Path) -> dict[str, np.ndarray]:
-    """The arrays that a poses.npz may have, read without trusting it: sizes are checked first."""
-    wanted = {*_PER_FRAME, *_PER_CLIP, "track_ids", "schema_version"}
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
-            members = {key: members[key] for key in wanted & members.keys()}
-            if sum(info.file_size for info in members.values()) > _MOST_BYTES:
-                raise UserError("unpacks to more than 4 GiB", path=path)
-            return {key: _unpack(archive, info, path) for key, info in members.items()}
-    except OSError as error:
-        raise UserError(f"can't be read: {error.strerror or error}", path=path) from error
-    except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, RuntimeError) as error:
-        raise UserError("is not a poses.npz, or damaged", path=path) from error
-
-
-def _unpack(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path) -> np.ndarray:
-    """One .npy of the archive, if it is as long as its header says; never a pickle.
-
-    NumPy's own reader would first make an array as large as the header asks for.
-    """
-    headers = {
-        (1, 0): np.lib.format.read_array_header_1_0,
-        (2, 0): np.lib.format.read_array_header_2_0,
-    }
-    with archive.open(info) as file:
-        version = np.lib.format.read_magic(file)
-        if version not in headers:
-            raise ValueError(f"npy version {version}")
-        shape, fortran, dtype = headers[version](file)
-        if dtype.hasobject:
-            raise UserError(f"{info.filename} holds Python objects, which may run code", path=path)
-        if math.prod(shape) * dtype.itemsize != info.file_size - file.tell():
-            raise ValueError("the header and the length differ")
-        flat = np.frombuffer(file.read(), dtype=dtype)
-    return flat.reshape(shape, order="F" if fortran else "C")

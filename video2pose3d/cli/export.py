@@ -1,0 +1,46 @@
+"""video2pose3d export: other formats from saved poses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from video2pose3d.cli import _options
+
+
+@click.command("export")
+@click.argument("poses", type=click.Path(path_type=Path), metavar="POSES.npz")
+@click.option(
+    "--format",
+    "formats",
+    required=True,
+    callback=_options.split_exports,
+    metavar="bvh,...",
+    help="Which formats to write.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for the files.  [default: beside POSES.npz]",
+)
+@click.option("--overwrite", is_flag=True, help="Replace files that are there already.")
+@_options.config
+@_options.common
+def command(
+    poses: Path, formats: tuple[str, ...], output: Path | None, overwrite: bool, **values: Any
+) -> None:  # fmt: skip
+    """Other formats from a saved poses.npz."""
+    from video2pose3d import pipeline
+
+    scene = pipeline.load(poses)
+    folder = output or poses.parent
+    files = pipeline.export(scene, folder, formats, overwrite=overwrite)
+    if values["as_json"]:
+        click.echo(json.dumps({"files": [str(file) for file in files]}, indent=2))
+    elif not values["quiet"]:
+        for file in files:
+            click.echo(str(file))

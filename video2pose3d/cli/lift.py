@@ -1,0 +1,48 @@
+"""video2pose3d lift: 2D keypoints to 3D poses, without a video."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from video2pose3d.cli import _options
+
+
+@click.command("lift")
+@click.argument("keypoints2d", type=click.Path(path_type=Path), metavar="KEYPOINTS2D.npz")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=Path("poses.npz"),
+    show_default=True,
+    help="Where the poses go.",
+)
+@_options.lifting
+@click.option("--overwrite", is_flag=True, help="Replace a file that is there already.")
+@_options.config
+@_options.common
+def command(keypoints2d: Path, output: Path, overwrite: bool, **values: Any) -> None:  # fmt: skip
+    """2D keypoints to 3D poses, without a video.
+
+    KEYPOINTS2D.npz holds keypoints_2d (P, T, 17, 2) or (T, 17, 2) px, scores_2d, image_size, fps
+    and skeleton: coco17 or h36m17.
+    """
+    from video2pose3d import pipeline
+    from video2pose3d.errors import UserError
+    from video2pose3d.exporters import npz
+
+    options = _options.choose(values)
+    if output.exists() and not overwrite:
+        raise UserError("is there already", path=output, cure="add --overwrite")
+    result = pipeline.lift(keypoints2d, options)
+    npz.write_file(result, output)
+    people = len(result.people)
+    if values["as_json"]:
+        summary = {"poses": str(output), "people": people, "report": result.report}
+        click.echo(json.dumps(summary, indent=2))
+    elif not values["quiet"]:
+        click.echo(f"{output}: {people} people in {len(result.timestamps)} frames")

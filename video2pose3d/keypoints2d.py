@@ -1,0 +1,69 @@
+"""KEYPOINTS2D.npz: keypoints that somebody else detected, to be lifted (CONTRACT.md)."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+
+from video2pose3d import archives, skeletons
+from video2pose3d.errors import UserError
+from video2pose3d.structures import Keypoints2D
+
+
+def read(path: Path) -> tuple[list[Keypoints2D], np.ndarray]:
+    """Everybody in the file (H36M17, in the frames seen), and the clip's (T,) timestamps, seconds.
+
+    The file holds keypoints_2d (P, T, 17, 2) or (T, 17, 2) px, scores_2d of the same shape without
+    the last axis, image_size (W, H), fps, and skeleton: coco17 or h36m17. A frame whose keypoints
+    are all NaN or of score 0 is one where the person is absent. UserError for anything else.
+    """
+    needed = ("keypoints_2d", "scores_2d", "image_size", "fps", "skeleton")
+    arrays = archives.read(path, needed)
+    missing = [key for key in needed if key not in arrays]
+    if missing:
+        raise UserError(f"has no {missing[0]}", path=path, cure=f"it needs {', '.join(needed)}")
+    xy, scores = arrays["keypoints_2d"], arrays["scores_2d"]
+    if xy.ndim == 3:
+        xy, scores = xy[None], scores[None]
+    skeleton = skeletons.named(str(arrays["skeleton"]))
+    if xy.ndim != 4 or xy.shape[2:] != (len(skeleton), 2) or scores.shape != xy.shape[:3]:
+        raise UserError(
+            f"keypoints_2d has shape {arrays['keypoints_2d'].shape}, scores_2d "
+            f"{arrays['scores_2d'].shape}",
+            path=path,
+            cure=f"expected (P, T, {len(skeleton)}, 2) and (P, T, {len(skeleton)})",
+        )
+    size = arrays["image_size"]
+    fps = float(arrays["fps"]) if arrays["fps"].shape == () else math.nan
+    if size.shape != (2,) or not (size > 0).all():
+        raise UserError(f"image_size is {size.tolist()}", path=path, cure="expected W, H px")
+    if not 0 < fps < math.inf:
+        raise UserError("fps is not a rate", path=path, cure="expected frames per second")
+    if not (xy.shape[0] and xy.shape[1]):
+        raise UserError("holds nobody", path=path)
+
+    seen = np.isfinite(xy).all(axis=-1) & np.isfinite(scores)
+    xy = np.where(seen[..., None], xy, 0).astype(np.float32)
+    scores = np.where(seen, scores, 0).clip(0, 1).astype(np.float32)
+    if skeleton is skeletons.COCO17:
+        xy, scores = skeletons.h36m_from_coco(xy, scores)
+    width, height = (int(v) for v in size)
+    people = []
+    for xy_one, scores_one in zip(xy, scores, strict=True):
+        frames = np.flatnonzero((scores_one > 0).any(axis=-1))
+        if len(frames):
+            people.append(
+                Keypoints2D(
+                    frames,
+                    xy_one[frames],
+                    scores_one[frames],
+                    skeletons.H36M17,
+                    (width, height),
+                    fps,
+                )
+            )
+    if not people:
+        raise UserError("no keypoint in it has a score above 0", path=path)
+    return people, np.arange(xy.shape[1]) / fps

@@ -1,0 +1,144 @@
+"""Which networks a run uses: from names and files to a detector, a keypoint backend and a lifter.
+
+Made once and used for many videos.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from video2pose3d import discovery, lifters, weights
+from video2pose3d.errors import UserError
+from video2pose3d.options import Options
+
+log = logging.getLogger("video2pose3d")
+
+# What `--keypoints auto` tries, best first by COCO AP; mediapipe carries its own weights.
+_BEST_FIRST = ("hrnet", "swin", "yolo_pose")
+
+
+@dataclass(frozen=True)
+class Networks:
+    """detector.detect(images), keypoints.predict(images, boxes), lifter: see their packages.
+
+    names: stage → what runs there, as the report says it; weights: what was loaded, likewise.
+    """
+
+    device: str
+    detector: Any
+    keypoints: Any
+    lifter: lifters.Lifter
+    names: dict[str, str]
+    weights: list[dict[str, str]]
+
+    @classmethod
+    def load(cls, options: Options) -> Networks:
+        """Find, check and build what the options ask for; UserError when something is missing."""
+        device = choose_device(options.device)
+        detector_name, detector_file = _find_detector(options)
+        keypoints_name, keypoints_file = _find_keypoints(options)
+        finder = "mediapipe" if detector_file is None else "yolo"
+        files = [f for f in (detector_file, keypoints_file) if f is not None]
+        lifter_file = find_lifter(options)
+        return cls(
+            device=device,
+            detector=discovery.load("detectors", finder).build(detector_file, device),
+            keypoints=discovery.load("keypoints", keypoints_name).build(keypoints_file, device),
+            lifter=lifters.load(lifter_file, device),
+            names={"detector": detector_name, "keypoints": keypoints_name, "device": device},
+            weights=[describe_weights(f) for f in (*files, lifter_file)],
+        )
+
+
+def choose_device(device: str) -> str:
+    """auto → cuda where there is one, else cpu; UserError for a device that is not here."""
+    if device == "auto":
+        return "cuda:0" if torch.cuda.is_available() else "cpu"
+    kind, _, number = device.partition(":")
+    if kind not in ("cpu", "cuda") or (number and not number.isdecimal()):
+        raise UserError(f"--device {device}: expected auto, cpu, cuda or cuda:N")
+    if kind == "cpu":
+        return "cpu"
+    index = int(number or 0)
+    if index >= torch.cuda.device_count():
+        have = torch.cuda.device_count() or "no"
+        raise UserError(f"--device {device}: torch sees {have} CUDA device(s)", cure="use cpu")
+    return f"cuda:{index}"
+
+
+def find_lifter(options: Options) -> Path:
+    """The lifter's checkpoint: a file, or the shipped weights of that lifter's name."""
+    return weights.find(options.lifter, kind="lifter", offline=options.offline)
+
+
+def describe_weights(file: Path) -> dict[str, str]:
+    """Name, SHA-256 and licence of a weights file, as the report says them."""
+    entry = weights.identify(file)
+    name, licence = (
+        (file.name, "unknown: given as a file") if entry is None else (entry.name, entry.licence)
+    )
+    return {"name": name, "sha256": weights.sha256(file), "licence": licence}
+
+
+def _find_detector(options: Options) -> tuple[str, Path | None]:
+    """The detector's name and file; mediapipe and no file where no YOLO weights can be had."""
+    try:
+        file = weights.find(
+            options.detector, kind="detector", offline=options.offline, trust=options.trust_weights
+        )
+    except UserError as missing:
+        if options.detector != Options.detector:
+            raise  # the user named one: that one or none
+        log.info(
+            "detector: mediapipe, one person only (%s); for several people: "
+            "video2pose3d weights download %s",
+            missing.what,
+            options.detector,
+        )
+        return "mediapipe", None
+    return options.detector, file
+
+
+def _find_keypoints(options: Options) -> tuple[str, Path | None]:
+    """The keypoint backend's name and file, as CONTRACT's `--keypoints auto` says."""
+    wanted, given = options.keypoints, options.keypoints_weights
+    if wanted == "auto" and given is not None:
+        raise UserError(f"--keypoints-weights {given}: say with --keypoints which network they are")
+    if wanted != "auto":
+        backend = discovery.load("keypoints", wanted)
+        if not backend.DEFAULT_WEIGHTS:
+            return wanted, None
+        return wanted, weights.find(
+            given or backend.DEFAULT_WEIGHTS,
+            kind="keypoints",
+            offline=options.offline,
+            trust=options.trust_weights,
+        )
+    for may_download in (False, True):
+        for name in _BEST_FIRST:
+            backend = discovery.load("keypoints", name)
+            if not backend.available():
+                continue
+            try:
+                file = weights.find(
+                    backend.DEFAULT_WEIGHTS,
+                    kind="keypoints",
+                    offline=options.offline,
+                    download=may_download,
+                )
+            except UserError:
+                continue
+            log.info("keypoints: %s (%s)", name, file.name)
+            return name, file
+    best = discovery.load("keypoints", _BEST_FIRST[0]).DEFAULT_WEIGHTS
+    log.info(
+        "keypoints: mediapipe, which needs no download; better ones: "
+        "video2pose3d weights download %s",
+        best,
+    )
+    return "mediapipe", None
