@@ -252,7 +252,7 @@ def _keypoints() -> Check:
     cure = None if best is None else f"video2pose3d weights download {best}"
     for name, entry in usable:
         if weights.on_disk(entry.name) is not None:
-            detail = f"{name} with {entry.name}, {entry.ap} AP on COCO"
+            detail = f"{name} with {entry.name}, {100 * (entry.ap or 0):.1f} AP on COCO"
             return Check("keypoints", "ok", detail, None if entry.name == best else cure)
     if _version("mediapipe") is not None:
         return Check("keypoints", "warn", "mediapipe, which sees one person only", cure)

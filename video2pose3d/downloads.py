@@ -135,7 +135,7 @@ def _fill(
             failed[answer.url] = "sent another file than the manifest describes (SHA-256 differs)"
         part.unlink()
         furthest = 0
-    reasons = ", ".join(f"{_host(url)} {why}" for url, why in failed.items())
+    reasons = ", ".join(f"{_host(url)}: {why}" for url, why in failed.items())
     raise UserError(f"not downloaded: {reasons or 'no mirror is known'}", path=part.stem)
 
 
@@ -278,7 +278,8 @@ def _reason(problem: Exception) -> str:
         problem = problem.reason if isinstance(problem.reason, Exception) else problem
     if isinstance(problem, TimeoutError):
         return f"gave no answer in {ANSWER_WITHIN:g} s"
-    return str(problem) or type(problem).__name__
+    words = problem.strerror if isinstance(problem, OSError) else None
+    return words or str(problem) or type(problem).__name__
 
 
 def _length(path: Path) -> int:

@@ -59,6 +59,7 @@ class Weight:
     ap: float | None = None
     ar: float | None = None
     scores_source: str | None = None
+    licence_note: str | None = None
     config: str | None = None
 
 
