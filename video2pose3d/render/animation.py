@@ -43,6 +43,7 @@ _USUAL_LENGTH = 4.0  # metres, all bones of a person of usual size, end to end
 # A limb is painted as ever slimmer shapes, ever nearer to the light, which makes it look round:
 # part of the radius, and tint from black (-1) over the limb's colour to white (1).
 _SHADES = [(1 - 0.85 * x, -0.42 + 0.7 * math.sin(x * math.pi / 2)) for x in np.linspace(0, 1, 7)]
+_ARC = np.linspace(0, 1, 10)  # the corners of a limb's round end, from one side to the other
 _TO_LIGHT = np.array([-0.55, -0.83])  # in the picture, x right and y down
 
 _LIGHT = (0.28, 0.12)  # metres to the right and away that a shadow lies per metre of height
@@ -228,27 +229,30 @@ def _draw_bones(
     xy, depth = view.project(ends)
     thick = radii * view.focal / depth  # px
 
-    outlines, inks = [], []
-    for part, tint in _SHADES:
-        a, b = np.moveaxis(xy + (0.85 * (1 - part) * thick)[..., None] * _TO_LIGHT, 1, 0)
-        outlines.append(_style.subpixel(_capsules(a, b, *(part * thick).T)))
-        inks.append(colours * (1 + tint) if tint < 0 else colours + (255 - colours) * tint)
-    shades = np.stack(inks).round().astype(int).tolist()
+    # S shades, B bones, 2 ends.
+    parts, tints = np.array(_SHADES).T[..., None, None]  # (S, 1, 1)
+    shift = 0.85 * (1 - parts) * thick  # (S, B, 2)
+    centres, radii = xy + shift[..., None] * _TO_LIGHT, parts * thick
+    outlines = _capsules(centres[..., 0, :], centres[..., 1, :], radii[..., 0], radii[..., 1])
+    outlines = _style.subpixel(outlines)  # (S, B, 20, 2)
+    inks = np.where(tints < 0, colours * (1 + tints), colours + (255 - colours) * tints)
+    inks = inks.round().astype(int).tolist()  # (S, B, 3)
     for bone in np.argsort(-depth.mean(axis=1)):
-        for outline, ink in zip(outlines, shades, strict=True):
+        for outline, ink in zip(outlines, inks, strict=True):
             cv2.fillConvexPoly(image, outline[bone], ink[bone], cv2.LINE_AA, _style.SUBPIXEL)
 
 
 def _capsules(a: np.ndarray, b: np.ndarray, ra: np.ndarray, rb: np.ndarray) -> np.ndarray:
-    """(N, 20, 2) outlines around two circles each: centres a, b (N, 2), radii ra, rb (N,)."""
+    """(..., 20, 2) outlines around two circles each: centres a, b (..., 2), radii ra, rb (...)."""
     along = b - a
-    length = np.maximum(np.hypot(*along.T), 1e-9)
-    heading = np.arctan2(along[:, 1], along[:, 0])[:, None]
+    heading = np.arctan2(along[..., 1], along[..., 0])[..., None]
     # The outline touches each circle this far from the heading; one circle may hold the other.
-    touch = np.arccos(np.clip((ra - rb) / length, -1, 1))[:, None]
-    turn = np.linspace(0, 1, 10)
-    angles_a = heading + touch + (2 * np.pi - 2 * touch) * turn
-    angles_b = heading - touch + 2 * touch * turn
-    around_a = a[:, None] + ra[:, None, None] * np.stack([np.cos(angles_a), np.sin(angles_a)], -1)
-    around_b = b[:, None] + rb[:, None, None] * np.stack([np.cos(angles_b), np.sin(angles_b)], -1)
-    return np.concatenate([around_a, around_b], axis=1)
+    length = np.maximum(np.hypot(along[..., 0], along[..., 1]), 1e-9)
+    touch = np.arccos(np.clip((ra - rb) / length, -1, 1))[..., None]
+    angles_a = heading + touch + (2 * np.pi - 2 * touch) * _ARC
+    angles_b = heading - touch + 2 * touch * _ARC
+    angles = np.concatenate([angles_a, angles_b], axis=-1)
+    around = np.stack([np.cos(angles), np.sin(angles)], axis=-1)
+    centres = np.repeat(np.stack([a, b], axis=-2), len(_ARC), axis=-2)
+    radii = np.repeat(np.stack([ra, rb], axis=-1), len(_ARC), axis=-1)
+    return centres + radii[..., None] * around
