@@ -20,7 +20,7 @@ import os
 import platform
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -54,7 +54,7 @@ class Weight:
     sha256: str | None = None
     sha256_prefix: str | None = None
     sha256_source: str | None = None
-    size: int | None = field(default=None, metadata={"unit": "bytes"})
+    size: int | None = None
     params: int | None = None
     ap: float | None = None
     ar: float | None = None
@@ -386,10 +386,11 @@ def _remembered(entry: Weight, digest: str) -> str:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(path.with_suffix(".json.lock")):
-            locked = {**_lock(), entry.file: digest}
+            locked = {entry.file: digest, **_lock()}  # another process may have been first
             new = path.with_suffix(".json.part")
             new.write_text(json.dumps(locked, indent=2, sort_keys=True) + "\n", "utf-8")
             os.replace(new, path)
     except OSError as problem:
         log.warning("%s: the SHA-256 of %s can't be kept: %s", path, entry.file, problem)
-    return digest
+        return digest
+    return locked[entry.file]
