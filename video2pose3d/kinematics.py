@@ -121,6 +121,9 @@ def solve(joints: np.ndarray, fps: float, foot_contact: np.ndarray | None = None
     if joints.ndim != 3 or joints.shape[1:] != (len(H36M17), 3) or not len(joints):
         raise ValueError(f"joints: expected shape (T, 17, 3) with frames, got {joints.shape}")
     seen = {name: joints[:, j].astype(np.float64) for j, name in enumerate(H36M17.joints)}
+    # A pelvis is one bone, though its three joints may be seen as the corners of a triangle. The hips
+    # decide, so that the legs are right and the feet stand still.
+    seen["pelvis"] = (seen["left_hip"] + seen["right_hip"]) / 2
     offsets = _offsets(seen)
 
     # From the root outwards. Each bone aims from where the rig has its joint to where its end was

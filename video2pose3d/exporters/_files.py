@@ -20,13 +20,11 @@ def replacing(path: Path) -> Iterator[Path]:
     beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        yield beside
-        beside.replace(path)
+        try:
+            yield beside
+            beside.replace(path)
+        finally:
+            beside.unlink(missing_ok=True)
     except OSError as error:
-        raise UserError(
-            f"can't be written: {error.strerror or error}",
-            path=path,
-            cure="choose another --output",
-        ) from error
-    finally:
-        beside.unlink(missing_ok=True)
+        why = error.strerror or error
+        raise UserError(f"can't be written: {why}", path=path, cure="try another folder") from error

@@ -1,0 +1,496 @@
+"""Files: whole or not at all, read back as they were written, and as other programs read them."""
+
+import dataclasses
+import errno
+import io
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from video2pose3d import archives, discovery, kinematics
+from video2pose3d.errors import UserError
+from video2pose3d.exporters import _files, bvh, npz
+from video2pose3d.skeletons import H36M17
+from video2pose3d.structures import Camera, Keypoints2D, Person, Poses3D, Scene, Track
+
+EXPORTERS = discovery.names("exporters")
+T = 40
+
+
+def joints(frames: int = T) -> np.ndarray:
+    """(frames, 17, 3) metres, WORLD: a body whose every joint turns, and which walks away."""
+    # fmt: off
+    rest = np.array([
+        (0, .95, 0), (-.13, .95, 0), (-.13, .5, 0), (-.13, .08, 0),
+        (.13, .95, 0), (.13, .5, 0), (.13, .08, 0),
+        (0, 1.19, 0), (0, 1.45, 0), (0, 1.54, .03), (0, 1.64, .02),
+        (.15, 1.42, 0), (.43, 1.42, 0), (.68, 1.42, 0),
+        (-.15, 1.42, 0), (-.43, 1.42, 0), (-.68, 1.42, 0),
+    ], dtype=np.float32)
+    # fmt: on
+    motion = kinematics.solve(rest[None], 30.0)
+    time = np.arange(frames)[:, None, None] / 20
+    angles = 20 * np.sin(time + np.arange(motion.offsets.size).reshape(-1, 3))  # (T, J, 3) degrees
+    turns = Rotation.from_euler("ZXY", angles.reshape(-1, 3), degrees=True)
+    rotations = turns.as_quat()[:, [3, 0, 1, 2]].reshape(frames, -1, 4)
+    root = motion.root + time[:, 0] * [0.1, 0, 1.0]
+    moving = dataclasses.replace(
+        motion, rotations=rotations.astype(np.float32), root=root.astype(np.float32)
+    )
+    return kinematics.forward(moving)[:, kinematics.H36M_IN_RIG]
+
+
+def person(id: int, frames: np.ndarray, fps: float = 30.0) -> Person:
+    """Somebody seen in these frames of a clip, with different numbers everywhere."""
+    rng, n = np.random.default_rng(id), len(frames)
+
+    def some(*shape: int) -> np.ndarray:
+        return rng.random((n, *shape), dtype=np.float32)
+
+    world = joints(int(frames[-1]) + 1)[frames] if n else some(17, 3)
+    valid = rng.random(n) < 0.8
+    return Person(
+        track=Track(id, frames[valid], 100 * some(4)[valid], some()[valid]),
+        frames=frames,
+        valid=valid,
+        keypoints=Keypoints2D(frames, 500 * some(17, 2), some(17), H36M17, (1280, 720), fps),
+        poses=Poses3D(frames, world - world[:, :1], some(17), H36M17, "CAMERA_ROOT", fps),
+        root_camera=some(3),
+        joints_world=world,
+        foot_contact=rng.random((n, 2)) < 0.5,
+    )
+
+
+def scene(
+    *people: Person, timestamps: np.ndarray | None = None, fps: float = 30.0, frames: int = T
+) -> Scene:
+    K = np.array([[1200.5, 0, 640], [0, 1200.5, 360], [0, 0, 1]])
+    return Scene(
+        people=people,
+        timestamps=np.arange(frames) / fps if timestamps is None else timestamps,
+        fps=fps,
+        image_size=(1280, 720),
+        camera=Camera(K, (1280, 720), np.array([0.1, 0, 0, 0.01, 0]), "assumed: 55 degrees"),
+        world_from_camera=np.diag([1.0, -1, -1, 1]),
+        scale_source="from --height 1.77",
+    )
+
+
+def two_people() -> Scene:
+    """One always there, one with a gap who comes late and leaves early."""
+    return scene(person(3, np.arange(T)), person(12, np.r_[5:12, 20:33]))
+
+
+def same(a: object, b: object) -> None:
+    """Hold two scenes, or parts of them, to be equal to the last bit."""
+    assert type(a) is type(b)
+    if dataclasses.is_dataclass(a):
+        for field in dataclasses.fields(a):
+            same(getattr(a, field.name), getattr(b, field.name))
+    elif isinstance(a, np.ndarray):
+        assert a.dtype == b.dtype
+        np.testing.assert_array_equal(a, b)
+    elif isinstance(a, tuple):
+        assert len(a) == len(b)
+        for x, y in zip(a, b, strict=True):
+            same(x, y)
+    else:
+        assert a == b
+
+
+# Every exporter
+
+
+@pytest.mark.parametrize("name", EXPORTERS)
+def test_writes_what_it_says(name, tmp_path):
+    exporter = discovery.load("exporters", name)
+    files = exporter.write(two_people(), tmp_path / "new" / "folder")
+    assert files
+    assert sorted(files) == sorted((tmp_path / "new" / "folder").iterdir())
+    assert all(file.name.endswith(exporter.suffix) for file in files)
+    assert {file.stem for file in files} in ({"poses"}, {"person-3", "person-12"})
+
+
+@pytest.mark.parametrize("name", EXPORTERS)
+def test_nobody_in_the_clip_is_no_error(name, tmp_path):
+    files = discovery.load("exporters", name).write(scene(), tmp_path)
+    assert [file.stem for file in files] in ([], ["poses"])
+
+
+@pytest.mark.parametrize("name", EXPORTERS)
+def test_writing_again_replaces(name, tmp_path):
+    exporter = discovery.load("exporters", name)
+    for file in exporter.write(two_people(), tmp_path):
+        file.write_bytes(b"old")
+    for file in exporter.write(two_people(), tmp_path):
+        assert file.read_bytes() != b"old"
+
+
+@pytest.mark.parametrize("name", EXPORTERS)
+def test_a_folder_that_is_a_file_is_the_users_to_mend(name, tmp_path):
+    taken = tmp_path / "taken"
+    taken.write_text("")
+    with pytest.raises(UserError, match="can't be written"):
+        discovery.load("exporters", name).write(two_people(), taken)
+
+
+def test_a_broken_off_file_leaves_the_old_one(tmp_path):
+    path = tmp_path / "file"
+    path.write_text("old")
+
+    def break_off(error: BaseException) -> None:
+        with _files.replacing(path) as beside:
+            beside.write_text("new, half")
+            raise error
+
+    with pytest.raises(KeyboardInterrupt):
+        break_off(KeyboardInterrupt())
+    with pytest.raises(UserError, match="No space left"):
+        break_off(OSError(errno.ENOSPC, "No space left on device"))
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+# poses.npz
+
+CONTRACT = {
+    "joints_3d": ("P T 17 3", "float32"),
+    "root_camera": ("P T 3", "float32"),
+    "joints_world": ("P T 17 3", "float32"),
+    "keypoints_2d": ("P T 17 2", "float32"),
+    "scores_2d": ("P T 17", "float32"),
+    "valid": ("P T", "bool"),
+    "foot_contact": ("P T 2", "bool"),
+    "track_ids": ("P", "int64"),
+    "timestamps": ("T", "float64"),
+    "fps": ("", "float64"),
+    "image_size": ("2", "int64"),
+    "camera_K": ("3 3", "float64"),
+    "world_from_camera": ("4 4", "float64"),
+    "joint_names": ("17", "str"),
+    "parents": ("17", "int64"),
+    "units": ("", "str"),
+    "coordinate_system": ("", "str"),
+    "camera_source": ("", "str"),
+    "scale_source": ("", "str"),
+    "schema_version": ("", "int64"),
+}
+
+
+@pytest.mark.parametrize("people", [0, 2])
+def test_npz_holds_the_contract(people, tmp_path):
+    (path,) = npz.write(two_people() if people else scene(), tmp_path)
+    with np.load(path, allow_pickle=False) as file:
+        for key, (shape, dtype) in CONTRACT.items():
+            sizes = [{"P": people, "T": T}.get(n) or int(n) for n in shape.split() if n != "P"]
+            assert file[key].shape == tuple([people, *sizes] if "P" in shape else sizes), key
+            assert dtype in (file[key].dtype.name, file[key].dtype.name[:3]), key
+        assert file["schema_version"] == 1
+        assert file["joint_names"].tolist()[:4] == ["Hip", "RHip", "RKnee", "RFoot"]
+
+
+def test_npz_says_where_people_are_absent(tmp_path):
+    (path,) = npz.write(two_people(), tmp_path)
+    with np.load(path) as file:
+        absent = np.ones(T, dtype=bool)
+        absent[[*range(5, 12), *range(20, 33)]] = False
+        for key in ("joints_3d", "joints_world", "root_camera", "keypoints_2d", "scores_2d"):
+            gone = np.isnan(file[key][1]).reshape(T, -1)
+            np.testing.assert_array_equal(gone, np.repeat(absent[:, None], gone.shape[1], axis=1))
+        assert not file["valid"][1, absent].any()
+        assert not file["foot_contact"][1, absent].any()
+
+
+@pytest.mark.parametrize("frames", [[0], [7], list(range(T)), [0, 1, 5, 39]])
+def test_npz_reads_back_what_it_wrote(frames, tmp_path):
+    fps = 30000 / 1001
+    people = person(5, np.array(frames), fps), person(1, np.arange(3), fps)
+    written = scene(*people, fps=fps)
+    (path,) = npz.write(written, tmp_path)
+    same(npz.read(path), written)
+
+
+def test_npz_without_people_reads_back(tmp_path):
+    (path,) = npz.write(scene(), tmp_path)
+    same(npz.read(path), scene())
+
+
+def changed(folder: Path, **changes: object) -> Path:
+    """A poses.npz with some keys changed, or left out (None)."""
+    (path,) = npz.write(two_people(), folder)
+    with np.load(path) as file:
+        arrays = {**dict(file), **changes}
+    np.savez(path, **{key: value for key, value in arrays.items() if value is not None})
+    return path
+
+
+def test_npz_of_the_contract_alone_is_read(tmp_path):
+    path = changed(tmp_path, boxes=None, box_scores=None, scores_3d=None, camera_dist=None)
+    people = npz.read(path).people
+    assert [p.id for p in people] == [3, 12]
+    for p in people:
+        np.testing.assert_array_equal(p.track.frames, p.frames[p.valid])
+        np.testing.assert_array_equal(p.track.boxes[:, :2], p.keypoints.xy.min(axis=1)[p.valid])
+
+
+def test_npz_with_more_keys_is_read(tmp_path):
+    same(npz.read(changed(tmp_path, camera_names=np.array(["left", "right"]))), two_people())
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"joints_world": None}, "has no joints_world"),
+        ({"schema_version": None}, "has no schema_version"),
+        ({"schema_version": np.int64(2)}, "schema_version 2.*update"),
+        ({"schema_version": np.array("1")}, "type"),
+        ({"joints_3d": np.zeros((2, T, 16, 3))}, "joints_3d has shape"),
+        ({"valid": np.ones((2, T + 1), bool)}, "valid has shape"),
+        ({"valid": np.ones((2, T), np.float32)}, "valid is of type"),
+        ({"joint_names": np.array(["nose"] * 17)}, "joint_names"),
+        ({"track_ids": np.array([3, 3])}, "two people of one id"),
+        ({"joints_world": np.full((2, T, 17, 3), np.nan)}, "joints_world of person 3"),
+        ({"timestamps": np.arange(T)[::-1] / 30}, "timestamps"),
+        ({"timestamps": np.full(T, np.nan)}, "timestamps"),
+        ({"fps": np.float64(0)}, "fps"),
+        ({"image_size": np.array([0, 720])}, "image_size"),
+        ({"camera_K": np.full((3, 3), np.inf)}, "camera_K"),
+        ({"units": None, "parents": None}, None),
+        ({"camera_source": np.array({"an": "object"}, dtype=object)}, "Python objects"),
+    ],
+)
+def test_npz_that_is_wrong_says_what_is(changes, message, tmp_path):
+    path = changed(tmp_path, **changes)
+    if message is None:
+        return same(npz.read(path), two_people())
+    with pytest.raises(UserError, match=message):
+        npz.read(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"not a zip", b"PK\x03\x04 and no more"])
+def test_npz_that_is_none(content, tmp_path):
+    path = tmp_path / "poses.npz"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"poses\.npz: is not an npz file"):
+        npz.read(path)
+    with pytest.raises(UserError, match="no such file"):
+        npz.read(tmp_path / "nowhere.npz")
+
+
+def test_npz_damaged_anywhere_is_an_error_or_the_scene(tmp_path):
+    (path,) = npz.write(two_people(), tmp_path)
+    whole, rng = path.read_bytes(), np.random.default_rng(0)
+    for cut in rng.integers(len(whole), size=60):
+        path.write_bytes(whole[:cut] + bytes([whole[cut] ^ 255]) + whole[cut + 1 :])
+        try:
+            npz.read(path)
+        except UserError:
+            continue
+    path.write_bytes(whole[:-200])
+    with pytest.raises(UserError, match="damaged"):
+        npz.read(path)
+
+
+def bomb(path: Path, header: bytes, length: int) -> Path:
+    """A poses.npz whose timestamps are `header` and `length` zeros."""
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("timestamps.npy", header + bytes(length))
+    return path
+
+
+def header(shape: tuple[int, ...]) -> bytes:
+    file = io.BytesIO()
+    about = {"descr": "<f8", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, about)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("shape", [(10**15,), (-1,), (2**20, 2**20, 2**20)])
+def test_npz_whose_header_asks_for_more_than_there_is(shape, tmp_path):
+    path = bomb(changed(tmp_path, timestamps=None), header(shape), 2**20)
+    with pytest.raises(UserError, match="damaged"):
+        npz.read(path)
+
+
+def test_npz_that_unpacks_to_too_much(tmp_path, monkeypatch):
+    monkeypatch.setattr(archives, "_MOST_BYTES", 2**23)
+    path = bomb(changed(tmp_path, timestamps=None), header((2**20,)), 2**23)
+    with pytest.raises(UserError, match="unpacks to more"):
+        npz.read(path)
+
+
+# BVH, by a reader of its own: nothing of the writer's arithmetic is used below
+
+
+def read_bvh(path: Path) -> tuple[dict[str, np.ndarray], np.ndarray, float]:
+    """Joints' places by name (T, 3) as in the file, the rows (T, channels), and the frame time.
+
+    End sites are called <parent>End.
+    """
+    words = iter(path.read_text().replace(":", " ").split())
+    assert next(words) == "HIERARCHY"
+    joints, stack, column = [], [], 0  # (name, parent, offset, channels, first column)
+    for word in words:
+        if word in ("ROOT", "JOINT", "End"):
+            name = next(words)
+            parent = stack[-1] if stack else None
+            joints.append({"name": f"{parent}End" if word == "End" else name, "parent": parent})
+            joints[-1] |= {"channels": [], "column": column}
+        elif word == "{":
+            stack.append(joints[-1]["name"])
+        elif word == "}":
+            stack.pop()
+        elif word == "OFFSET":
+            joints[-1]["offset"] = np.array([float(next(words)) for _ in range(3)])
+        elif word == "CHANNELS":
+            joints[-1]["channels"] = [next(words) for _ in range(int(next(words)))]
+            column += len(joints[-1]["channels"])
+        elif word == "MOTION":
+            break
+    assert not stack
+    assert next(words) == "Frames"
+    frames = int(next(words))
+    assert [next(words), next(words)] == ["Frame", "Time"]
+    seconds = float(next(words))
+    rows = np.array([float(word) for word in words]).reshape(frames, column)
+
+    places, turns = {}, {}
+    for joint in joints:
+        part = rows[:, joint["column"] :][:, : len(joint["channels"])]
+        moves = [i for i, channel in enumerate(joint["channels"]) if "position" in channel]
+        axes = "".join(c[0] for c in joint["channels"] if "rotation" in c)
+        turn = Rotation.identity(frames)
+        if axes:
+            turn = Rotation.from_euler(axes, part[:, len(moves) :], degrees=True)
+        if joint["parent"] is None:
+            places[joint["name"]], turns[joint["name"]] = joint["offset"] + part[:, moves], turn
+        else:
+            up = turns[joint["parent"]]
+            places[joint["name"]] = places[joint["parent"]] + up.apply(joint["offset"])
+            turns[joint["name"]] = up * turn
+    return places, rows, seconds
+
+
+# fmt: off
+NAMES = {  # Human3.6M's joints in the file
+    "pelvis": "Hips", "spine": "Chest", "thorax": "Neck", "neck": "Head", "head": "HeadEnd",
+    "left_shoulder": "LeftArm", "left_elbow": "LeftForeArm", "left_wrist": "LeftHand",
+    "right_shoulder": "RightArm", "right_elbow": "RightForeArm", "right_wrist": "RightHand",
+    "left_hip": "LeftUpLeg", "left_knee": "LeftLeg", "left_ankle": "LeftFoot",
+    "right_hip": "RightUpLeg", "right_knee": "RightLeg", "right_ankle": "RightFoot",
+}
+# fmt: on
+
+
+def bvh_joints(path: Path) -> np.ndarray:
+    """(T, 17, 3) metres."""
+    places = read_bvh(path)[0]
+    return np.stack([places[NAMES[joint]] for joint in H36M17.joints], axis=1) / 100
+
+
+def test_bvh_read_back_gives_the_joints(tmp_path):
+    clip = two_people()
+    for file, p in zip(bvh.write(clip, tmp_path), clip.people, strict=True):
+        found = bvh_joints(file)
+        assert len(found) == T
+        np.testing.assert_allclose(found[p.frames], p.joints_world, atol=1e-5)
+
+
+def test_bvh_holds_the_nearest_pose_while_a_person_is_absent(tmp_path):
+    found = bvh_joints(bvh.write(two_people(), tmp_path)[1])  # seen in 5 to 11 and 20 to 32
+    for absent, shown in ((0, 5), (4, 5), (13, 11), (15, 11), (17, 20), (39, 32)):
+        np.testing.assert_array_equal(found[absent], found[shown])
+
+
+def test_bvh_is_laid_out_as_others_expect(tmp_path):
+    (file,) = bvh.write(scene(person(1, np.arange(T))), tmp_path)
+    lines = [line.strip() for line in file.read_text().splitlines()]
+    assert lines[:2] == ["HIERARCHY", "ROOT Hips"]
+    assert "CHANNELS 6 Xposition Yposition Zposition Zrotation Xrotation Yrotation" in lines
+    channels = {line for line in lines if line.startswith("CHANNELS 3")}
+    assert channels == {"CHANNELS 3 Zrotation Xrotation Yrotation"}
+    assert lines.count("End Site") == 5
+    assert b"\r" not in file.read_bytes()
+    names = {line.split()[1] for line in lines if line.startswith(("ROOT", "JOINT"))}
+    assert {"Hips", "Spine", "Neck", "Head", "LeftShoulder", "RightHand", "LeftFoot"} <= names
+
+
+def test_bvh_rests_in_a_t_pose(tmp_path):
+    (file,) = bvh.write(scene(person(1, np.arange(T))), tmp_path)
+    text = file.read_text()
+    head, rows = text[: text.index("Frames")], read_bvh(file)[1]
+    file.write_text(f"{head}Frames: 1\nFrame Time: 1\n{' '.join(['0'] * rows.shape[1])}\n")
+    rest = read_bvh(file)[0]
+    for side, left in (("Left", 1), ("Right", -1)):
+        arm = rest[f"{side}Hand"] - rest[f"{side}Arm"]
+        leg = rest[f"{side}Foot"] - rest[f"{side}UpLeg"]
+        toes = rest[f"{side}FootEnd"] - rest[f"{side}Foot"]
+        assert arm[0, 0] * left > 40
+        assert np.abs(arm[0, 1:]).max() < 1e-6
+        assert leg[0, 1] < -70
+        assert np.abs(leg[0, ::2]).max() < 1e-6
+        assert toes[0, 2] > 10
+    assert (rest["HeadEnd"] - rest["Neck"])[0, 1] > 15
+
+
+@pytest.mark.parametrize(
+    ("fps", "time"), [(30000 / 1001, "0.0333667"), (25, "0.0400000"), (60, "0.0166667")]
+)
+def test_bvh_keeps_the_rate(fps, time, tmp_path):
+    rounded = np.round(np.arange(T) / fps, 3)  # as Matroska does
+    (file,) = bvh.write(scene(person(1, np.arange(T)), timestamps=rounded, fps=fps), tmp_path)
+    assert f"Frames: {T}\nFrame Time: {time}\n" in file.read_text()
+    np.testing.assert_allclose(bvh_joints(file), joints(), atol=1e-5)
+
+
+def test_bvh_resamples_a_rate_that_varies(tmp_path):
+    steps = np.tile([1, 1, 3, 1], T // 4)[:-1] / 60
+    times = np.concatenate([[0], np.cumsum(steps)])
+    fps = (T - 1) / times[-1]
+    world = joints()
+    world[:, :, 0] += times[:, None] - world[:, :1, 0]  # walks to its left at 1 m/s
+    walker = dataclasses.replace(person(1, np.arange(T)), joints_world=world)
+    (file,) = bvh.write(scene(walker, timestamps=times, fps=fps), tmp_path)
+    places, rows, seconds = read_bvh(file)
+    assert len(rows) == T
+    assert seconds == pytest.approx(1 / fps, abs=1e-7)
+    np.testing.assert_allclose(places["Hips"][:, 0] / 100, np.arange(T) * seconds, atol=2e-3)
+
+
+def test_bvh_of_one_frame(tmp_path):
+    (file,) = bvh.write(scene(person(1, np.array([0])), frames=1), tmp_path)
+    np.testing.assert_allclose(bvh_joints(file), joints(1), atol=1e-5)
+
+
+def test_bvh_of_somebody_never_seen_is_not_written(tmp_path):
+    assert bvh.write(scene(person(1, np.array([], dtype=np.int64))), tmp_path) == []
+
+
+def test_bvh_angles_run_on_through_a_turn(tmp_path):
+    turn = Rotation.from_euler("y", np.linspace(0, 720, T)[:, None], degrees=True)
+    world = np.einsum("tij,tkj->tki", turn.as_matrix(), np.repeat(joints(1), T, axis=0))
+    dancer = dataclasses.replace(person(1, np.arange(T)), joints_world=world.astype(np.float32))
+    (file,) = bvh.write(scene(dancer), tmp_path)
+    rows = read_bvh(file)[1]
+    assert np.ptp(rows[:, 5]) == pytest.approx(720, abs=5)
+    assert np.abs(np.diff(rows[:, 3:], axis=0)).max() < 40
+
+
+def test_bvh_opens_in_blender_upright_and_in_place(tmp_path):
+    bpy = pytest.importorskip("bpy", reason="Blender as a module: pip install bpy")
+    (file,) = bvh.write(scene(person(1, np.arange(T))), tmp_path)
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    bpy.ops.import_anim.bvh(filepath=str(file))  # its defaults: -Z forward, Y up
+    armature = bpy.context.object
+    places = np.zeros((T, len(H36M17), 3))
+    for frame in range(T):
+        bpy.context.scene.frame_set(frame + 1)
+        for j, joint in enumerate(H36M17.joints):
+            bone = armature.pose.bones["Head" if joint == "head" else NAMES[joint]]
+            places[frame, j] = armature.matrix_world @ (bone.tail if joint == "head" else bone.head)
+    # Blender is Z up; who faced +z now faces -y, the view from the front.
+    expected = joints()[..., [0, 2, 1]] * [1, -1, 1]
+    np.testing.assert_allclose(places / 100, expected, atol=1e-4)
