@@ -1,0 +1,1 @@
+"""Third-party packages that must be tamed before they are imported: silent, offline, safe."""
