@@ -25,9 +25,9 @@ def paint(view: View, people: bool) -> np.ndarray:
     rays = np.stack([u - width / 2, v - height / 2, np.full_like(u, view.focal)], axis=-1)
     rays = rays @ view.axes / view.focal
     with np.errstate(divide="ignore", invalid="ignore"):
-        reach = view.position[1] / -rays[..., 1]  # in focal lengths of the ray, where it hits y = 0
+        reach = view.position[1] / -rays[..., 1]  # metres of depth to where a ray meets y = 0
+        ground = view.position[[0, 2]] + rays[..., [0, 2]] * reach[..., None]  # (H, W, 2) x, z
     hits = (reach > 0) & (reach < 100 * view.distance)
-    ground = (view.position[[0, 2]] + rays[..., [0, 2]] * reach[..., None])[..., :2]
     ground = np.where(hits[..., None], ground, 1e9)
 
     # The floor is bright below the middle of the picture and is lost in the paper far away.
@@ -73,13 +73,9 @@ def _grid(ground: np.ndarray) -> np.ndarray:
 def _legend(picture: np.ndarray, grid: str) -> None:
     height, width = picture.shape[:2]
     scale, margin = _text_scale(picture), _margin(picture)
-    right = width - margin
-    y = height - margin
-    for text, colour in (
-        (grid, None),
-        ("right", _style.SIDES["right"]),
-        ("left", _style.SIDES["left"]),
-    ):
+    right, y = width - margin, height - margin
+    sides = [(side, _style.SIDES[side]) for side in ("right", "left")]
+    for text, colour in ((grid, None), *sides):  # from right to left
         (w, h), _ = cv2.getTextSize(text, _FONT, scale, 1)
         cv2.putText(picture, text, (right - w, y), _FONT, scale, TEXT, _pen(picture), cv2.LINE_AA)
         right -= w

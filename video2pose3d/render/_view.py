@@ -65,6 +65,11 @@ def fit(scene: Scene, size: tuple[int, int], room: float) -> View:
     return View(axes, centre @ axes, focal, size, nearest - z)
 
 
+def on_floor(points: np.ndarray) -> np.ndarray:
+    """(..., 3) metres in WORLD, moved along y onto the floor."""
+    return points * np.array([1.0, 0.0, 1.0])
+
+
 def _clouds(scene: Scene) -> list[np.ndarray]:
     """(N, 3) points to be seen: all joints, and the floor below each person."""
     if not scene.people:
@@ -72,8 +77,8 @@ def _clouds(scene: Scene) -> list[np.ndarray]:
     clouds = []
     for person in scene.people:
         joints = person.joints_world
-        floor = joints[:, person.poses.skeleton.index("pelvis")] * np.float32([1, 0, 1])
-        clouds += [joints.reshape(-1, 3), floor]
+        pelvis = joints[:, person.poses.skeleton.index("pelvis")]
+        clouds += [joints.reshape(-1, 3), on_floor(pelvis)]
     return [cloud for cloud in clouds if len(cloud)] or [_EMPTY]
 
 

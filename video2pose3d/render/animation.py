@@ -18,7 +18,7 @@ import numpy as np
 
 from video2pose3d.render import _floor, _style
 from video2pose3d.render._style import Colour
-from video2pose3d.render._view import View, fit
+from video2pose3d.render._view import View, fit, on_floor
 from video2pose3d.structures import Person, Scene
 from video2pose3d.video import write_video
 
@@ -148,8 +148,9 @@ class _Mannequin:
     def draw_label(self, image: np.ndarray, view: View, row: int) -> None:
         """The id, above the head."""
         joints = self.person.joints_world[row]
-        top = joints[joints[:, 1].argmax()] + np.float32([0, 0.17 * self.scale, 0])
-        (x, y), _ = view.project(top.astype(np.float64))
+        top = joints[joints[:, 1].argmax()].astype(np.float64)
+        top[1] += 0.17 * self.scale
+        (x, y), _ = view.project(top)
         valid = self.person.valid[row]
         text = str(self.person.id) if valid else f"{self.person.id} bridged"
         label = _style.pill(text, self.colour, max(12, image.shape[0] // 30))
@@ -162,8 +163,7 @@ class _Mannequin:
         rows = np.arange(row - row % piece, -1, -piece)[:_TRAIL_PIECES]
         if row % piece:
             rows = np.insert(rows, 0, row)
-        way = self.person.joints_world[rows, pelvis] * np.float32([1, 0, 1])
-        xy, depth = view.project(way.astype(np.float64))
+        xy, depth = view.project(on_floor(self.person.joints_world[rows, pelvis]))
         points = _style.subpixel(xy)
         width = max(1, round(0.03 * self.scale * view.focal / depth[0]))
         for k in range(len(rows) - 1, 0, -1):
@@ -181,7 +181,7 @@ class _Mannequin:
         for side, down in zip(("right", "left"), self.person.foot_contact[row], strict=True):
             if down:
                 ankle = self.person.joints_world[row, skeleton.index(f"{side}_ankle")]
-                xy, _ = view.project(ring + ankle * [1, 0, 1])
+                xy, _ = view.project(ring + on_floor(ankle))
                 ink = _style.mix(_style.SIDES[side], _floor.FLOOR, 0.45)
                 cv2.fillConvexPoly(image, _style.subpixel(xy), ink, cv2.LINE_AA, _style.SUBPIXEL)
 

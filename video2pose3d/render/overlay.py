@@ -6,6 +6,7 @@ first. Bridged frames, where nobody was seen and the pose is filled in, are thin
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -97,15 +98,19 @@ class _Figure:
         low = np.where(seen, xy, np.inf).min(axis=1)
         high = np.where(seen, xy, -np.inf).max(axis=1)
         middle = np.tile(np.asarray(self.scene.image_size, np.float32) / 2, (len(xy), 2))
-        return np.where(self.visible.any(axis=1)[:, None], np.hstack([low, high]), middle)
+        return np.where(self.visible.any(axis=1, keepdims=True), np.hstack([low, high]), middle)
+
+    @cached_property
+    def picture(self) -> float:
+        """px: the side of a square as large as the picture."""
+        return math.sqrt(math.prod(self.scene.image_size))
 
     @cached_property
     def widths(self) -> np.ndarray:
         """(T,) px: how thick limbs are. Follows the person's size, but not from frame to frame."""
-        picture = float(np.sqrt(np.prod(self.scene.image_size)))
         size = (self.extents[:, 2:] - self.extents[:, :2]).max(axis=1)
         size = median_filter(size, size=int(self.scene.fps) | 1, mode="nearest")
-        return np.clip(0.013 * size, 0.0018 * picture, 0.006 * picture)
+        return np.clip(0.013 * size, 0.0018 * self.picture, 0.006 * self.picture)
 
     def draw_box(self, image: np.ndarray, frame: int, row: int) -> None:
         box = self._box(frame)
@@ -126,25 +131,21 @@ class _Figure:
         dot = width * (1 if valid else 0.6)
         for limb in sorted(self.limbs, key=lambda limb: -depth[limb].mean()):
             colour = _style.SIDES[skeleton.side(limb[-1])]
-            bones = [
-                points[[a, b]] for a, b in pairwise(limb)
-                if visible[a] and visible[b]
-            ]  # fmt: skip
+            bones = [points[[a, b]] for a, b in pairwise(limb) if visible[a] and visible[b]]
             if not valid:
                 bones = [dash for bone in bones for dash in _dashes(bone, 4 * line)]
             for ink, thickness in ((_style.INK, line + rim), (colour, line)):
                 cv2.polylines(image, bones, False, ink, thickness, cv2.LINE_AA, _style.SUBPIXEL)
             for joint in limb:
                 if visible[joint]:
-                    at = tuple(map(int, points[joint]))
                     fill = _style.SIDES[skeleton.side(joint)]
-                    _dot(image, at, dot + 0.4 * rim, _style.INK)
-                    _dot(image, at, dot, _style.mix(fill, (255, 255, 255), 0.35))
+                    _dot(image, points[joint], dot + 0.4 * rim, _style.INK)
+                    _dot(image, points[joint], dot, _style.mix(fill, (255, 255, 255), 0.35))
 
     def draw_label(self, image: np.ndarray, frame: int, row: int) -> None:
         """The id, at the box's upper left corner."""
         valid = self.person.valid[row]
-        height = max(12, round(5.5 * self.widths[row]))
+        height = max(12, round(max(5.5 * self.widths[row], 0.018 * self.picture)))
         text = str(self.person.id) if valid else f"{self.person.id} bridged"
         label = _style.pill(text, self.colour, height)
         box = self._box(frame)
@@ -160,9 +161,11 @@ class _Figure:
         return None
 
 
-def _dot(image: np.ndarray, at: tuple[int, int], radius: float, colour: Colour) -> None:
+def _dot(image: np.ndarray, at: np.ndarray, radius: float, colour: Colour) -> None:
+    """at: (2,) subpixels; radius: px."""
+    x, y = at.tolist()
     fixed = round(radius * (1 << _style.SUBPIXEL))
-    cv2.circle(image, at, fixed, colour, cv2.FILLED, cv2.LINE_AA, _style.SUBPIXEL)
+    cv2.circle(image, (x, y), fixed, colour, cv2.FILLED, cv2.LINE_AA, _style.SUBPIXEL)
 
 
 def _dashes(bone: np.ndarray, length: float) -> list[np.ndarray]:
