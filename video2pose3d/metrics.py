@@ -11,7 +11,9 @@ Conventions, for every function here:
 
 import numpy as np
 
-PCK_THRESHOLD = 0.150  # metres; Mehta et al., "Monocular 3D Human Pose Estimation In The Wild", 2017
+PCK_THRESHOLD = (
+    0.150  # metres; Mehta et al., "Monocular 3D Human Pose Estimation In The Wild", 2017
+)
 
 
 def _validated(estimate: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -38,13 +40,13 @@ def mpjpe(estimate: np.ndarray, truth: np.ndarray) -> float:
 
 
 def p_mpjpe(estimate: np.ndarray, truth: np.ndarray) -> float:
-    """MPJPE after the best rotation, translation and scale of every frame, metres (P2, PA-MPJPE)."""
+    """MPJPE after the best similarity transform of every frame, metres (protocol 2, PA-MPJPE)."""
     estimate, truth = _validated(estimate, truth)
     return mpjpe(procrustes(estimate, truth), truth)
 
 
 def procrustes(estimate: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Each frame of `estimate` moved onto `truth` by the least-squares similarity, (T, J, 3) metres.
+    """Each frame of `estimate` moved onto `truth` by the least-squares similarity, (T, J, 3).
 
     Umeyama 1991: rotation from the SVD of the covariance, reflections excluded, then scale and
     translation.

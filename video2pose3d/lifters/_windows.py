@@ -1,19 +1,33 @@
-"""Windows of 2D keypoints in the form that every lifter takes, and back to joints in metres."""
+"""From a clip's 2D keypoints to joints in metres: windows, normalisation, flip averaging, blending.
+
+Shared by all lifters, and by their training as far as it makes their input.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
 import numpy as np
+import torch
 
-from video2pose3d.geometry import rotation_to_ray
+from video2pose3d.geometry import pixels_to_rays, rotation_to_ray
+from video2pose3d.skeletons import H36M17
+from video2pose3d.structures import Camera, Keypoints2D, Poses3D
 
-# Keypoints at or below this score say little about where the person is; they still go in.
-CONFIDENT = 0.2
+if TYPE_CHECKING:
+    from video2pose3d.lifters import Lifter
+
+NORMALISATION = "person ray 1"  # what `normalise` does; raised when it changes
+CONFIDENT = 0.2  # keypoints above this score say where the person is; the others still go in
 SIZE_PERCENTILE = 80  # of the person's size over a window: one crouch or bad box does not count
+FAR = 4.0  # half sizes of the person; garbage keypoints are drawn in to here
+
+TRAINED_FPS = 50.0  # windows are trained on 18 to 80 frames of real time a second
+BATCH_WINDOWS = 24  # windows in memory at once
 
 
-def normalise(
-    rays: np.ndarray, scores: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def normalise(rays: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The view of a virtual camera that looks straight at the person and fits them in [-1, 1].
 
     rays: (B, T, J, 2) x/z, y/z in CAMERA without distortion; scores: (B, T, J), 0 = not seen.
@@ -21,47 +35,165 @@ def normalise(
     each window the rotation R (B, 3, 3) from CAMERA to the lifter's axes: x_lifter = R @ x_camera.
 
     One rotation and one scale a window. The rotation (pan, then tilt, no roll) puts the median
-    middle of the person on the optical axis, so that a person at the edge of a wide picture
-    does not look turned.
+    middle of the person on the optical axis, so that a person at the edge of a wide picture does
+    not look turned.
     """
     seen = scores > 0
     sure = scores > CONFIDENT
     sure = np.where(sure.sum(axis=(1, 2), keepdims=True) >= 4, sure, seen)  # (B, T, J)
 
-    middle, _ = _boxes(rays, sure)  # (B, T, 2)
-    centre = np.nan_to_num(_nan_percentile(middle, 50))  # (B, 2)
-    R = np.stack([rotation_to_ray(c) for c in centre])  # (B, 3, 3)
+    middle, _ = _boxes(rays, sure)
+    centre = np.nan_to_num(_percentile(middle, 50))  # (B, 2)
+    R = np.stack([rotation_to_ray(ray) for ray in centre])  # (B, 3, 3)
     x, y = rays[..., 0], rays[..., 1]
-    turned = [
+    x, y, z = (
         R[:, k, 0, None, None] * x + R[:, k, 1, None, None] * y + R[:, k, 2, None, None]
         for k in range(3)
-    ]
-    z = np.maximum(turned[2], 0.05)  # a ray far off the axis (garbage) must not flip its sign
-    rays = np.stack([turned[0] / z, turned[1] / z], axis=-1)
+    )
+    z = np.maximum(z, 0.05)  # garbage far off the axis must not flip its sign
+    rays = np.stack([x / z, y / z], axis=-1)
 
     _, extent = _boxes(rays, sure)
-    half = _nan_percentile(extent.max(axis=-1, keepdims=True), SIZE_PERCENTILE)[:, 0] / 2  # (B,)
-    half = np.where(half > 1e-6, half, 1.0)  # NaN and 0: nobody, or a single point
-    inputs = np.concatenate([rays / half[:, None, None, None], scores[..., None]], axis=-1)
-    inputs = np.where(seen[..., None], inputs, 0.0)
-    # A garbage keypoint three body lengths away carries no more than one two lengths away.
-    inputs = np.clip(inputs, -4.0, 4.0)
-    return inputs.astype(np.float32), R
+    half = _percentile(extent.max(axis=-1, keepdims=True), SIZE_PERCENTILE) / 2  # (B, 1)
+    half = np.where(half > 1e-6, half, 1.0)  # NaN or 0: nobody, or a single point
+    rays = np.clip(rays / half[:, None, None], -FAR, FAR)
+    inputs = np.concatenate([rays, scores[..., None]], axis=-1)
+    return np.where(seen[..., None], inputs, 0.0).astype(np.float32), R
 
 
 def _boxes(rays: np.ndarray, sure: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Middle and extent of the box about the sure joints, (B, T, 2) each; NaN without any."""
     low = np.where(sure[..., None], rays, np.inf).min(axis=2)
     high = np.where(sure[..., None], rays, -np.inf).max(axis=2)
-    empty = ~sure.any(axis=2)[..., None]
-    with np.errstate(invalid="ignore"):
-        middle, extent = (low + high) / 2, high - low
-    return np.where(empty, np.nan, middle), np.where(empty, np.nan, extent)
+    some = sure.any(axis=2)[..., None]
+    low, high = np.where(some, low, np.nan), np.where(some, high, np.nan)
+    return (low + high) / 2, high - low
 
 
-def _nan_percentile(values: np.ndarray, q: float) -> np.ndarray:
-    """Lower percentile over axis 1 without the NaNs: (B, T, K) -> (B, K); NaN where all are."""
+def _percentile(values: np.ndarray, q: float) -> np.ndarray:
+    """Over axis 1 and the numbers that are not NaN: (B, T, K) → (B, K); NaN where all are."""
     values = np.sort(values, axis=1)  # NaNs go last
     count = np.isfinite(values).sum(axis=1, keepdims=True)
     place = np.maximum(np.floor(q / 100 * (count - 1)), 0).astype(int)
     return np.take_along_axis(values, place, axis=1)[:, 0]
+
+
+class Stretch(NamedTuple):
+    """Frames of one person at a steady rate, without a gap longer than a window.
+
+    person: whose; places: (N,) rows of that person's keypoints, -1 where a frame is missing.
+    """
+
+    person: int
+    places: np.ndarray
+
+
+def lift(lifter: Lifter, people: Sequence[Keypoints2D], camera: Camera) -> list[Poses3D]:
+    """Joints relative to the pelvis in CAMERA_ROOT, metres, for the same frames of each person.
+
+    people: keypoints in H36M17 px, any number of frames, gaps allowed; a keypoint counts as not
+    seen where its score is 0 or its place is no number. Windows overlap by half and are blended;
+    every window is also lifted mirrored.
+    """
+    rays, scores = [], []
+    for keypoints in people:
+        if keypoints.skeleton is not H36M17:
+            raise ValueError(f"expected keypoints in h36m17, got {keypoints.skeleton.name}")
+        seen = np.isfinite(keypoints.xy).all(axis=-1) & (keypoints.scores > 0)
+        xy = np.where(seen[..., None], keypoints.xy, 0)
+        rays.append(np.where(seen[..., None], pixels_to_rays(xy, camera), 0))
+        scores.append(np.where(seen, np.clip(keypoints.scores, 0, 1), 0))
+
+    total = [np.zeros((len(k.frames), len(H36M17), 3)) for k in people]
+    weight = [np.zeros(len(k.frames)) for k in people]
+    fade = np.sin(np.pi * (np.arange(lifter.frames) + 0.5) / lifter.frames) ** 2  # (T,)
+    windows = (
+        (stretch.person, places)
+        for stretch in _stretches(people, lifter.frames)
+        for places in _windows(stretch.places, lifter.frames)
+    )
+    for batch in _batches(windows, BATCH_WINDOWS):
+        joints = _lift_windows(
+            lifter,
+            np.stack([_take(rays[person], places) for person, places in batch]),
+            np.stack([_take(scores[person], places) for person, places in batch]),
+        )
+        for (person, places), window in zip(batch, joints, strict=True):
+            here = places >= 0
+            total[person][places[here]] += fade[here, None, None] * window[here]
+            weight[person][places[here]] += fade[here]
+    return [
+        Poses3D(
+            frames=keypoints.frames,
+            joints=(total[p] / weight[p][:, None, None]).astype(np.float32),
+            scores=keypoints.scores,
+            skeleton=H36M17,
+            space="CAMERA_ROOT",
+            fps=keypoints.fps,
+        )
+        for p, keypoints in enumerate(people)
+    ]
+
+
+def _stretches(people: Sequence[Keypoints2D], T: int) -> Iterator[Stretch]:
+    """What can be cut into windows, in frames that last about as long as those in training.
+
+    A clip of 120 frames a second is lifted as two of 60, one of its even and one of its odd frames.
+    """
+    for person, keypoints in enumerate(people):
+        step = max(1, round(keypoints.fps / TRAINED_FPS))
+        cuts = np.flatnonzero(np.diff(keypoints.frames) > T * step) + 1
+        for rows in np.split(np.arange(len(keypoints.frames)), cuts):
+            if len(rows) == 0:
+                continue
+            at = keypoints.frames[rows] - keypoints.frames[rows[0]]
+            places = np.full(at[-1] + 1, -1)
+            places[at] = rows
+            for phase in range(min(step, len(places))):
+                yield Stretch(person, places[phase::step])
+
+
+def _windows(places: np.ndarray, T: int) -> Iterator[np.ndarray]:
+    """Overlapping windows (T,) of places; a short stretch stands in the middle of one."""
+    N = len(places)
+    if N <= T:
+        before = (T - N) // 2
+        yield np.pad(places, (before, T - N - before), constant_values=-1)
+        return
+    for start in range(0, N - T, max(1, T // 2)):
+        yield places[start : start + T]
+    yield places[N - T :]
+
+
+def _batches(items: Iterator, size: int) -> Iterator[list]:
+    batch = []
+    for item in items:
+        batch.append(item)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _take(values: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Rows of values (N, ...) → (T, ...), zeros for places of -1."""
+    taken = values[places]
+    taken[places < 0] = 0
+    return taken
+
+
+def _lift_windows(lifter: Lifter, rays: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """rays (B, T, J, 2), scores (B, T, J) → joints (B, T, J, 3) in CAMERA_ROOT, metres."""
+    inputs, R = normalise(rays, scores)
+    x = torch.from_numpy(inputs).to(lifter.device)
+    with torch.inference_mode():
+        y = (lifter.model(x) + _mirror(lifter.model(_mirror(x)))) / 2
+    joints = y.float().cpu().numpy().astype(np.float64)
+    return (joints - joints[:, :, :1]) @ R[:, None]  # the inverse of x_lifter = R @ x_camera
+
+
+def _mirror(x: torch.Tensor) -> torch.Tensor:
+    """The person in a mirror: left and right change names and sides. (B, T, J, 3), x first."""
+    x = x[:, :, list(H36M17.mirror)]
+    return torch.cat([-x[..., :1], x[..., 1:]], dim=-1)

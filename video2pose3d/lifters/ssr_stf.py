@@ -17,19 +17,6 @@ from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
-class Kernel:
-    """{k1, d1, k2, d2} of SSRA (sec. III-B2): the extent and dilation of its long and short side.
-
-    `k2=None` leaves the short side out: Table VI's {11, 2, -, -}, best on MPI-INF-3DHP.
-    """
-
-    k1: int = 35
-    d1: int = 3
-    k2: int | None = 11
-    d2: int | None = 2
-
-
-@dataclass(frozen=True)
 class Config:
     """The architecture; the defaults are the paper's base model (Table IV, bold)."""
 
@@ -38,7 +25,8 @@ class Config:
     Ch: int = 512  # width of the motion representation E, sec. III-A and Table IV
     heads: int = 8  # of each of the two attentions, as in STCFormer; sec. III-C
     ratio: int = 4  # of every MLP; not given, forced by Table IV's counts
-    kernel: Kernel = Kernel()  # Table VI; {35, 3, 11, 2} on Human3.6M
+    kernel: tuple[int, int, int | None, int | None] = (35, 3, 11, 2)
+    # {k1, d1, k2, d2} of SSRA, sec. III-B2 and Table VI; (11, 2, None, None) on MPI-INF-3DHP
     J: int = 17  # joints
     parts: tuple[int, ...] = (0, 1, 1, 1, 2, 2, 2, 0, 0, 0, 0, 3, 3, 3, 4, 4, 4)
     # trunk, right leg, left leg, left arm, right arm of Human3.6M's joints, as in STCFormer
@@ -82,7 +70,7 @@ class DepthWise(nn.Conv2d):
             return self._forward_cpu(x.float())
 
     def _forward_cpu(self, x: Tensor) -> Tensor:
-        """The same sums; a strip over every d-th frame is a dense one once d frames lie side by side.
+        """The same sums: a strip over every d-th frame is dense once d frames lie side by side.
 
         The backward pass of strips that are dilated along the frames is five times slower.
         """
@@ -103,19 +91,18 @@ class SSRA(nn.Module):
     spatial SSRFormer, "frames" in the temporal one.
     """
 
-    def __init__(self, C: int, kernel: Kernel, axis: str):
+    def __init__(self, config: Config, axis: str):
         super().__init__()
-        k1, d1, k2, d2 = kernel.k1, kernel.d1, kernel.k2, kernel.d2
-        strips = [(2 * d1 - 1, 1, True)]  # DW1: taps, dilation, along the long side?
-        if k2 is not None:
-            strips += [(2 * d2 - 1, 1, False)]  # DW2
-        strips += [(k1 // d1, d1, True)]  # DWD1
-        if k2 is not None:
-            strips += [(k2 // d2, d2, False)]  # DWD2
+        C = config.C
+        k1, d1, k2, d2 = config.kernel
+        strips = [(2 * d1 - 1, 1, True), (k1 // d1, d1, True)]  # DW1, DWD1: taps, dilation, long?
+        if k2 is not None and d2 is not None:
+            strips.insert(1, (2 * d2 - 1, 1, False))  # DW2
+            strips.append((k2 // d2, d2, False))  # DWD2
         self.strips = nn.Sequential(
             *(
-                DepthWise(C, (taps, 1) if along == (axis == "frames") else (1, taps), dilation)
-                for taps, dilation, along in strips
+                DepthWise(C, (taps, 1) if long == (axis == "frames") else (1, taps), dilation)
+                for taps, dilation, long in strips
             )
         )
         self.pw = nn.Linear(C, C)
@@ -128,10 +115,11 @@ class SSRA(nn.Module):
 class SSR(nn.Module):
     """Skeleton selective refine module (sec. III-B1)."""
 
-    def __init__(self, C: int, kernel: Kernel, axis: str):
+    def __init__(self, config: Config, axis: str):
         super().__init__()
+        C = config.C
         self.pw1 = nn.Linear(C, C)
-        self.ssra = SSRA(C, kernel, axis)
+        self.ssra = SSRA(config, axis)
         self.pw2 = nn.Linear(C, C)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -145,7 +133,7 @@ class SSRFormer(nn.Module):
         super().__init__()
         C = config.C
         self.norm1, self.norm2 = nn.LayerNorm(C), nn.LayerNorm(C)
-        self.ssr = SSR(C, config.kernel, axis)
+        self.ssr = SSR(config, axis)
         self.mlp = Mlp(C, config.ratio)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -253,7 +241,7 @@ class Model(nn.Module):
 
 
 def _initialise(module: nn.Module) -> None:
-    """As in the paper's lineage (MotionBERT): small weights; a fusion that starts with a half each."""
+    """Small weights, as in the paper's lineage (MotionBERT); a fusion that starts with halves."""
     if isinstance(module, nn.Linear):
         nn.init.trunc_normal_(module.weight, std=0.02)
         nn.init.zeros_(module.bias)

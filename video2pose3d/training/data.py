@@ -222,7 +222,7 @@ def _reshape(joints: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _turn_over(joints: np.ndarray, rng: np.random.Generator, share: float) -> np.ndarray:
-    """Some windows turned about a horizontal axis through the pelvis: lying, upside down, rolling."""
+    """Some windows turned about a horizontal axis through the pelvis: lying, rolling, hanging."""
     B, T = joints.shape[:2]
     chosen = rng.random(B) < share
     towards = rng.uniform(0, 2 * np.pi, B)
@@ -327,9 +327,10 @@ class _Cameras:
         forward = -towards
         right = _unit(np.cross(forward, UP))
         R = np.stack([right, np.cross(forward, right), forward], axis=-2)  # (B, 3, 3)
-        seen = _rotate(R[:, None], joints - centre[:, None, None]) + [0, 0, 1] * distance[
-            :, None, None, None
-        ]
+        seen = (
+            _rotate(R[:, None], joints - centre[:, None, None])
+            + [0, 0, 1] * distance[:, None, None, None]
+        )
         away = np.maximum(0.7 - seen[..., 2].min(axis=(1, 2)), 0)  # nobody walks into the lens
         distance = distance + away
         position = centre + distance[:, None] * towards

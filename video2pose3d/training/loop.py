@@ -44,7 +44,7 @@ class TrainingConfig:
     model: dict[str, Any]
     stage: tuple[Stage, ...]
     schedule: dict[str, int]  # steps, warmup, decay
-    optimiser: dict[str, float]  # lr, weight_decay, clip, ema
+    optimiser: dict[str, Any]  # matrices, lr, weight_decay, clip, ema
     loss: dict[str, float]  # scaled, smooth
     recipe: Recipe = field(default_factory=Recipe)
     seed: int = 0
@@ -86,7 +86,7 @@ class Run:
 
     model: nn.Module
     average: nn.Module  # exponential moving average of the model: the weights that ship
-    optimiser: torch.optim.Optimizer
+    optimisers: tuple[torch.optim.Optimizer, ...]
     sampler: Sampler
     step: int = 0
     windows: int = 0
@@ -96,7 +96,7 @@ class Run:
         state = {
             "model": self.model.state_dict(),
             "average": self.average.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
+            "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
             "random": self.sampler.rng.bit_generator.state,
             "step": self.step,
             "windows": self.windows,
@@ -109,7 +109,8 @@ class Run:
         state = torch.load(path, weights_only=True)
         self.model.load_state_dict(state["model"])
         self.average.load_state_dict(state["average"])
-        self.optimiser.load_state_dict(state["optimiser"])
+        for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
+            optimiser.load_state_dict(saved)
         self.sampler.rng.bit_generator.state = state["random"]
         self.step, self.windows = state["step"], state["windows"]
 
@@ -120,12 +121,27 @@ def new_run(config: TrainingConfig, mocap: Mocap, device: torch.device) -> Run:
     model = lifter.Model(lifter.Config(**config.model)).to(device)
     average = lifter.Model(lifter.Config(**config.model)).to(device)
     average.load_state_dict(model.state_dict())
-    optimiser = torch.optim.AdamW(
-        model.parameters(),
-        lr=config.optimiser["lr"],
-        weight_decay=config.optimiser["weight_decay"],
-    )
-    return Run(model, average, optimiser, Sampler(mocap, config.recipe, config.seed))
+    optimisers = make_optimisers(model, config.optimiser)
+    return Run(model, average, optimisers, Sampler(mocap, config.recipe, config.seed))
+
+
+def make_optimisers(
+    model: nn.Module, settings: dict[str, Any]
+) -> tuple[torch.optim.Optimizer, ...]:
+    """AdamW for everything, or with matrices = "muon" Muon for the matrices inside the blocks.
+
+    Muon (K. Jordan 2024) learns more from as many steps, where steps are what is scarce; its
+    update is scaled to AdamW's, so that one learning rate serves both.
+    """
+    common = {"lr": settings["lr"], "weight_decay": settings["weight_decay"]}
+    if settings["matrices"] == "adamw":
+        return (torch.optim.AdamW(model.parameters(), **common),)
+    matrices, others = [], []
+    for name, parameter in model.named_parameters():
+        inside = name.startswith("blocks.") and parameter.ndim == 2 and min(parameter.shape) > 8
+        (matrices if inside else others).append(parameter)
+    muon = torch.optim.Muon(matrices, adjust_lr_fn="match_rms_adamw", **common)
+    return muon, torch.optim.AdamW(others, **common)
 
 
 def train(
@@ -188,18 +204,20 @@ def _loop(
 
 def train_step(run: Run, config: TrainingConfig, batch: Batch, device: torch.device) -> float:
     """One step of the optimiser and of the average; the loss."""
-    for group in run.optimiser.param_groups:
-        group["lr"] = config.optimiser["lr"] * config.rate_at(run.step)
+    for optimiser in run.optimisers:
+        for group in optimiser.param_groups:
+            group["lr"] = config.optimiser["lr"] * config.rate_at(run.step)
     inputs, targets, weights = (
         torch.from_numpy(a).to(device) for a in (batch.inputs, batch.targets, batch.weights)
     )
     with torch.autocast(device.type, torch.bfloat16):
         estimate = run.model(inputs)
     loss = losses.total(estimate.float(), targets, weights, **config.loss)
-    run.optimiser.zero_grad(set_to_none=True)
+    run.model.zero_grad(set_to_none=True)
     loss.backward()
     nn.utils.clip_grad_norm_(run.model.parameters(), config.optimiser["clip"])
-    run.optimiser.step()
+    for optimiser in run.optimisers:
+        optimiser.step()
     keep = min(config.optimiser["ema"], (run.step + 1) / (run.step + 10))
     with torch.no_grad():
         for mean, new in zip(run.average.parameters(), run.model.parameters(), strict=True):
