@@ -1,8 +1,10 @@
 """Files: whole or not at all, read back as they were written, and as other programs read them."""
 
+import csv
 import dataclasses
 import errno
 import io
+import json
 import zipfile
 from pathlib import Path
 
@@ -320,6 +322,44 @@ def test_npz_that_unpacks_to_too_much(tmp_path, monkeypatch):
     path = bomb(changed(tmp_path, timestamps=None), header((2**20,)), 2**23)
     with pytest.raises(UserError, match="unpacks to more"):
         npz.read(path)
+
+
+# CSV and JSON
+
+
+def test_csv_has_a_row_for_each_person_and_frame(tmp_path):
+    (path,) = discovery.load("exporters", "csv").write(two_people(), tmp_path)
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    one, other = two_people().people
+    frames = [*one.frames, *other.frames]
+    assert [int(row["frame"]) for row in rows] == frames
+    assert [int(row["person"]) for row in rows] == [3] * T + [12] * 20
+    assert float(rows[1]["timestamp"]) == pytest.approx(1 / 30, abs=1e-6)
+    for p, part in ((one, rows[:T]), (other, rows[T:])):
+        knee = H36M17.index("right_knee")
+        found = [[float(row[f"joints_world_RKnee_{axis}"]) for axis in "xyz"] for row in part]
+        np.testing.assert_allclose(found, p.joints_world[:, knee], atol=1e-5)
+        found = [float(row["scores_2d_RKnee"]) for row in part]
+        np.testing.assert_allclose(found, p.keypoints.scores[:, knee], atol=1e-5)
+        assert [row["valid"] == "1" for row in part] == p.valid.tolist()
+        assert [row["foot_contact_left"] == "1" for row in part] == p.foot_contact[:, 1].tolist()
+
+
+def test_json_says_what_the_npz_says(tmp_path):
+    (path,) = discovery.load("exporters", "json").write(two_people(), tmp_path)
+    (arrays,) = npz.write(two_people(), tmp_path)
+    found = json.loads(path.read_text(encoding="utf-8"))
+    with np.load(arrays) as file:
+        for key in ("schema_version", "units", "joint_names", "fps", "image_size", "camera_K"):
+            assert found[key] == file[key].tolist(), key
+        for p, id in enumerate(file["track_ids"].tolist()):
+            assert found["people"][p]["id"] == id
+            for row in found["people"][p]["frames"]:
+                assert row["timestamp"] == round(file["timestamps"][row["frame"]], 6)
+                for key in ("joints_world", "joints_3d", "keypoints_2d", "scores_2d", "valid"):
+                    there = file[key][p, row["frame"]]
+                    np.testing.assert_allclose(row[key], there, atol=1e-5)
 
 
 # BVH, by a reader of its own: nothing of the writer's arithmetic is used below

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterable
@@ -14,6 +15,12 @@ from video2pose3d.errors import UserError
 
 # An hour of ten people at 60 fps unpacks to 1.6 GB.
 _MOST_BYTES = 4 * 2**30
+
+# What zipfile and NumPy raise at bytes that make no sense (RuntimeError: encrypted, or a method
+# unknown; TokenError: a header that NumPy tries to mend).
+_DAMAGE = (
+    zipfile.BadZipFile, zlib.error, ValueError, EOFError, RuntimeError, tokenize.TokenError
+)  # fmt: skip
 
 
 def read(path: Path, keys: Iterable[str]) -> dict[str, np.ndarray]:
@@ -32,7 +39,7 @@ def read(path: Path, keys: Iterable[str]) -> dict[str, np.ndarray]:
         raise UserError("no such file", path=path) from None
     except OSError as error:
         raise UserError(f"can't be read: {error.strerror or error}", path=path) from error
-    except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, RuntimeError) as error:
+    except _DAMAGE as error:
         raise UserError("is not an npz file, or damaged", path=path) from error
 
 

@@ -19,7 +19,7 @@ from scipy.spatial.transform import Rotation
 from video2pose3d.skeletons import H36M17, Skeleton
 from video2pose3d.structures import Motion
 
-UP = np.array([0.0, 1.0, 0.0])
+_UP = np.array([0.0, 1.0, 0.0])
 
 
 class _Bone(NamedTuple):
@@ -27,7 +27,7 @@ class _Bone(NamedTuple):
 
     joint: str
     label: str
-    parent: str | None
+    parent: str  # "" for the root
     direction: tuple[float, float, float]
     length: str | float
     """The Human3.6M joint at this end of the bone, or the length as a share of the bone before."""
@@ -37,7 +37,7 @@ class _Bone(NamedTuple):
 # and the crown behind it, and the shoulders a little below. The rest pose keeps that, so that a
 # person who stands straight has angles near zero. A zero direction is a second joint in one place.
 _TRUNK = (
-    _Bone("pelvis", "Hips", None, (0, 0, 0), 0.0),
+    _Bone("pelvis", "Hips", "", (0, 0, 0), 0.0),
     _Bone("lower_back", "Spine", "pelvis", (0, 0, 0), 0.0),
     _Bone("spine", "Chest", "lower_back", (0, 1, 0), "spine"),
     _Bone("thorax", "Neck", "spine", (0, 1, 0), "thorax"),
@@ -65,7 +65,7 @@ def _mirrored(bones: tuple[_Bone, ...]) -> Iterator[_Bone]:
 
     for joint, label, parent, (x, y, z), length in bones:
         length = swap(length) if isinstance(length, str) else length
-        yield _Bone(swap(joint), swap(label), parent and swap(parent), (-x, y, z), length)
+        yield _Bone(swap(joint), swap(label), swap(parent), (-x, y, z), length)
 
 
 _BONES = (*_TRUNK, *_LEFT, *_mirrored(_LEFT))
@@ -74,12 +74,19 @@ RIG = Skeleton(
     name="rig",
     joints=_NAMES,
     labels=tuple(bone.label for bone in _BONES),
-    parents=tuple(-1 if bone.parent is None else _NAMES.index(bone.parent) for bone in _BONES),
+    parents=tuple(_NAMES.index(bone.parent) if bone.parent else -1 for bone in _BONES),
 )
 """The rig of every Motion made here: Human3.6M's 17 joints under their own names, and those that a
 rig has besides: a lower back that turns apart from the hips, clavicles, fingertips and toes. A
 joint without children is the end of a bone and has no rotation. The labels are those of Mixamo and
 the BVH world."""
+
+# The joint that a joint's only bone leads to, where that was seen: not so for hands and feet.
+_AIMS = {
+    RIG.joints[parent]: child
+    for parent, child in RIG.bones
+    if RIG.parents.count(parent) == 1 and RIG.joints[child] in H36M17.joints
+}
 
 H36M_IN_RIG = RIG.indices(*H36M17.joints)
 """Where the rig has Human3.6M's joints: forward(motion)[:, H36M_IN_RIG] is (T, 17, 3)."""
@@ -114,49 +121,44 @@ _FLAT_SECONDS = 0.07  # the same for a foot's way down to flat
 def solve(joints: np.ndarray, fps: float, foot_contact: np.ndarray | None = None) -> Motion:
     """The motion of a rig that follows the joints.
 
-    joints: (T, 17, 3) metres in WORLD, H36M17 order, T at least 1; bones as long in every frame as
-    in the middle one by length (where they vary, the limbs' ends stay as near as they can);
+    joints: (T, 17, 3) metres in WORLD, H36M17 order, T at least 1. The rig's bones have the median
+    lengths of those given; where those vary, it stays as near as it can.
     foot_contact: (T, 2) right, left foot on the ground, which holds that foot level.
     """
     if joints.ndim != 3 or joints.shape[1:] != (len(H36M17), 3) or not len(joints):
         raise ValueError(f"joints: expected shape (T, 17, 3) with frames, got {joints.shape}")
     seen = {name: joints[:, j].astype(np.float64) for j, name in enumerate(H36M17.joints)}
-    # A pelvis is one bone, though its three joints may be seen as the corners of a triangle. The hips
-    # decide, so that the legs are right and the feet stand still.
+    # A pelvis is one bone, though its three joints may be seen as the corners of a triangle. The
+    # hips decide, so that the legs are right and the feet stand still.
     seen["pelvis"] = (seen["left_hip"] + seen["right_hip"]) / 2
     offsets = _offsets(seen)
 
     # From the root outwards. Each bone aims from where the rig has its joint to where its end was
     # seen, so that errors don't add up along a limb.
-    place: dict[str, np.ndarray] = {"pelvis": seen["pelvis"]}
-    turn: dict[str, Rotation] = {}
-    for bone, offset in zip(_BONES, offsets, strict=True):
-        joint, parent = bone.joint, bone.parent
-        if parent is None:
-            across = seen["left_hip"] - seen["right_hip"]
-            turn[joint] = _axes(x=across, y=seen["spine"] - seen["pelvis"], exact="x")
-            continue
+    across, up = seen["left_hip"] - seen["right_hip"], seen["spine"] - seen["pelvis"]
+    place = {"pelvis": seen["pelvis"]}
+    turn = {"pelvis": _axes(x=across, y=up, exact="x")}
+    for (joint, _, parent, _, _), offset in zip(_BONES[1:], offsets[1:], strict=True):
         place[joint] = place[parent] + turn[parent].apply(offset)
-        children = [i for i, other in enumerate(_BONES) if other.parent == joint]
         if joint == "spine":
             across = seen["left_shoulder"] - seen["right_shoulder"]
             turn[joint] = _axes(x=across, y=seen["thorax"] - place[joint], exact="y")
-        elif not children or _BONES[children[0]].joint not in seen:
-            turn[joint] = turn[parent]
-        else:
-            (child,) = children
-            aim = seen[_BONES[child].joint] - place[joint]
+        elif joint in _AIMS:
+            child = _AIMS[joint]
+            aim = seen[RIG.joints[child]] - place[joint]
             turn[joint] = _arc(turn[parent].apply(offsets[child]), aim) * turn[parent]
             if joint in _HINGES:
                 hinge = _HINGES[joint]
                 fore = seen[hinge.end] - seen[hinge.middle]
                 turn[joint] = _twist(turn[joint], aim, fore, hinge, fps) * turn[joint]
+        else:
+            turn[joint] = turn[parent]
     if foot_contact is not None:
         for ankle, down in zip(("right_ankle", "left_ankle"), foot_contact.T, strict=True):
             turn[ankle] = _level(turn[ankle], down, fps)
 
     local = [
-        turn[joint] if parent is None else turn[parent].inv() * turn[joint]
+        turn[parent].inv() * turn[joint] if parent else turn[joint]
         for joint, _, parent, _, _ in _BONES
     ]
     quaternions = np.stack([r.as_quat()[:, [3, 0, 1, 2]] for r in local], axis=1)  # (T, J, 4) wxyz
@@ -258,10 +260,8 @@ def _offsets(seen: dict[str, np.ndarray]) -> np.ndarray:
             start = H36M17.joints[H36M17.parents[H36M17.index(length)]]
             span = np.linalg.norm(seen[length] - seen[start], axis=-1)
             lengths[joint] = float(np.median(span))
-        elif parent is not None:
-            lengths[joint] = length * lengths[parent]
         else:
-            lengths[joint] = 0.0
+            lengths[joint] = length * lengths.get(parent, 0)
         offsets[j] = lengths[joint] * _unit(np.array(direction, dtype=np.float64))
     return offsets
 
@@ -325,7 +325,7 @@ def _twist(
 
 def _level(foot: Rotation, down: np.ndarray, fps: float) -> Rotation:
     """The foot, which goes with its shin, held level while it is down: (T,) bool."""
-    flat = _arc(foot.apply(UP), np.broadcast_to(UP, (len(down), 3))).as_rotvec()
+    flat = _arc(foot.apply(_UP), np.broadcast_to(_UP, (len(down), 3))).as_rotvec()
     share = gaussian_filter1d(down.astype(np.float64), _FLAT_SECONDS * fps, mode="nearest")
     return Rotation.from_rotvec(share[:, None] * flat) * foot
 

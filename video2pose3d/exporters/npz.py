@@ -13,13 +13,13 @@ import numpy as np
 
 from video2pose3d import archives
 from video2pose3d.errors import UserError
+from video2pose3d.exporters._fields import COORDINATE_SYSTEM, PER_FRAME, SCHEMA_VERSION, UNITS
 from video2pose3d.exporters._files import replacing
 from video2pose3d.skeletons import H36M17
 from video2pose3d.structures import Camera, Keypoints2D, Person, Poses3D, Scene, Track
 
 suffix = ".npz"
 
-SCHEMA_VERSION = 1
 _J = len(H36M17)
 
 # What the file holds of each person in each frame: (P, T, ...) of a type.
@@ -50,14 +50,6 @@ _PER_CLIP: dict[str, tuple[tuple[int | None, ...], type]] = {
 # These are not in the contract's first list: a file without them is read all the same.
 _OPTIONAL = {"scores_3d", "boxes", "box_scores", "camera_dist"}
 
-_UNITS = "metres; pixels for keypoints_2d, boxes, camera_K and image_size; seconds for timestamps"
-_COORDINATE_SYSTEM = (
-    "joints_3d: camera axes (x right, y down, z forward), pelvis at 0; "
-    "root_camera: the same axes, optical centre at 0; "
-    "joints_world: y up, floor at y = 0, right-handed, a person who faces the camera faces +z; "
-    "keypoints_2d: x right, y down, in the upright image, pixel centres at +0.5"
-)
-
 
 def write(scene: Scene, folder: Path) -> list[Path]:
     """Write poses.npz."""
@@ -68,7 +60,7 @@ def write_file(scene: Scene, path: Path) -> Path:
     """Write a poses.npz under a name of one's own."""
     with replacing(path) as beside, beside.open("wb") as file:
         # Poses hardly shrink (12 %), but the many frames where a passer-by is absent vanish.
-        np.savez_compressed(file, **_arrays(scene))
+        np.savez_compressed(file, **_arrays(scene))  # pyright: ignore[reportArgumentType]
     return path
 
 
@@ -130,33 +122,27 @@ def _arrays(scene: Scene) -> dict[str, np.ndarray]:
         skeletons = person.keypoints.skeleton, person.poses.skeleton
         if skeletons != (H36M17, H36M17) or person.poses.space != "CAMERA_ROOT":
             raise ValueError(f"person {person.id}: expected H36M17 in CAMERA_ROOT")
-        seen, track = person.frames, person.track
-        arrays["joints_3d"][i, seen] = person.poses.joints
-        arrays["scores_3d"][i, seen] = person.poses.scores
-        arrays["root_camera"][i, seen] = person.root_camera
-        arrays["joints_world"][i, seen] = person.joints_world
-        arrays["keypoints_2d"][i, seen] = person.keypoints.xy
-        arrays["scores_2d"][i, seen] = person.keypoints.scores
-        arrays["valid"][i, seen] = person.valid
-        arrays["foot_contact"][i, seen] = person.foot_contact
+        for key, field in PER_FRAME.items():
+            arrays[key][i, person.frames] = field(person)
+        track = person.track
         arrays["boxes"][i, track.frames] = track.boxes
         arrays["box_scores"][i, track.frames] = track.scores
     return {
         **arrays,
         "track_ids": np.array([person.id for person in scene.people], dtype=np.int64),
         "timestamps": scene.timestamps,
-        "fps": np.float64(scene.fps),
+        "fps": np.array(scene.fps, dtype=np.float64),
         "image_size": np.array(scene.image_size, dtype=np.int64),
         "camera_K": scene.camera.K,
         "camera_dist": scene.camera.dist.astype(np.float64),
         "world_from_camera": scene.world_from_camera,
         "joint_names": np.array(H36M17.labels),
         "parents": np.array(H36M17.parents, dtype=np.int64),
-        "units": np.array(_UNITS),
-        "coordinate_system": np.array(_COORDINATE_SYSTEM),
+        "units": np.array(UNITS),
+        "coordinate_system": np.array(COORDINATE_SYSTEM),
         "camera_source": np.array(scene.camera.source),
         "scale_source": np.array(scene.scale_source),
-        "schema_version": np.int64(SCHEMA_VERSION),
+        "schema_version": np.array(SCHEMA_VERSION, dtype=np.int64),
     }
 
 
