@@ -33,8 +33,11 @@ WhenThere = Literal["refuse", "resume", "replace"]
 
 # What a folder is searched for; a file that is named itself may end in anything.
 VIDEO_ENDINGS = frozenset(
-    (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts")
-    + (".wmv", ".flv", ".3gp", ".ogv", ".mxf", ".gif")
+    f".{ending}"
+    for ending in (
+        *("mp4", "m4v", "mov", "avi", "mkv", "webm", "mpg", "mpeg", "ts", "mts", "m2ts"),
+        *("wmv", "flv", "3gp", "ogv", "mxf", "gif"),
+    )
 )
 
 

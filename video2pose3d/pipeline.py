@@ -51,6 +51,7 @@ log = logging.getLogger("video2pose3d")
 
 Progress = Callable[[str, int, "int | None"], None]  # stage, frames done, frames in all if known
 EXPORTS = ("npz", "bvh")
+REPORT_VERSION = 1
 
 # Frames held in memory at once: enough to fill a batch at 720p, few enough for 8K.
 _BATCH_FRAMES, _BATCH_PIXELS = 8, 2**24
@@ -116,7 +117,9 @@ class Result(Scene):
         if self.people and saving.animation:
             files.append(folder / "animation.mp4")
             with self.clock.stage("animation"):
-                animation.write(self, files[-1], lambda done: progress("animation", done, total))
+                animation.write(
+                    self, files[-1], progress=lambda done: progress("animation", done, total)
+                )
         report = {
             **self.report,
             "saving": as_json(saving),
@@ -158,19 +161,21 @@ def process(
     scene, report = _reconstruct(
         sightings, clip.timestamps, clip.fps, camera, networks.lifter, options, clock
     )
-    report["input"] = {
-        "path": str(clip.path),
-        "sha256": content_hash(Path(clip.path)),
-        "codec": clip.codec,
-        "size": list(clip.size),
-        "fps": clip.fps,
-        "frames_decoded": len(clip.timestamps),
-        "frames_lost": clip.lost,
-    }
-    report |= {
+    report = {
+        "schema_version": REPORT_VERSION,
+        "input": {
+            "path": str(clip.path),
+            "sha256": content_hash(clip.path),
+            "codec": clip.codec,
+            "size": list(clip.size),
+            "fps": clip.fps,
+            "frames_decoded": len(clip.timestamps),
+            "frames_lost": clip.lost,
+        },
         "device": networks.device,
         "networks": networks.names,
         "weights": networks.weights,
+        **report,
         "warnings": [*clip.warnings, *report["warnings"]],
     }
     for warning in report["warnings"]:
@@ -224,7 +229,7 @@ def render(
     if not overwrite:
         _refuse(files)
     total = len(scene.timestamps)
-    animation.write(scene, files[0], lambda done: progress("animation", done, total))
+    animation.write(scene, files[0], progress=lambda done: progress("animation", done, total))
     if clip is not None:
         overlay.write(scene, clip, files[1], lambda done: progress("overlay", done, total))
     return files
@@ -336,7 +341,6 @@ def _reconstruct(
     )
     nobody = ["no person found"] if not sightings else []
     return scene, {
-        "schema_version": 1,
         "versions": versions(),
         "command_line": sys.argv,
         "options": as_json(options),

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from video2pose3d import __version__
 from video2pose3d.errors import UserError
 from video2pose3d.motion.quality import Quality
 from video2pose3d.structures import Person
@@ -63,7 +64,7 @@ class Clock:
 
 def versions() -> dict[str, str]:
     """What was installed when a result was made."""
-    found = {"video2pose3d": importlib.metadata.version("video2pose3d")}
+    found = {"video2pose3d": __version__}
     found["python"] = platform.python_version()
     for package in _PACKAGES:
         try:

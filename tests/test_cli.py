@@ -1,0 +1,213 @@
+"""The command line: what is said, where, and with which exit status."""
+
+import json
+import subprocess
+import sys
+
+import figures
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from video2pose3d.cli import COMMANDS, video2pose3d
+from video2pose3d.networks import Networks
+
+
+@pytest.fixture
+def program(monkeypatch):
+    """Call the program with mock networks; gives click's result."""
+    made = []
+
+    def load(options):
+        made.extend(() if made else [figures.networks()])
+        return made[0]
+
+    monkeypatch.setattr(Networks, "load", load)
+    return lambda *arguments: CliRunner().invoke(video2pose3d, [str(a) for a in arguments])
+
+
+def test_every_command_has_a_help_page(program):
+    assert all(name in program("--help").stdout for name in COMMANDS)
+    for name in COMMANDS:
+        assert program(name, "--help").exit_code == 0
+
+
+def test_help_imports_nothing_heavy():
+    code = (
+        "import sys, video2pose3d.cli as c\n"
+        "try: c.video2pose3d(['--help'])\n"
+        "except SystemExit: pass\n"
+        "print([m for m in ('torch', 'cv2', 'numpy', 'av', 'ultralytics', 'rich') "
+        "if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_video_alone_means_run(program, tmp_path):
+    clip = figures.write_clip(tmp_path / "a clip.mp4")
+    done = program(clip, "-o", tmp_path / "out", "--no-overlay")
+    assert done.exit_code == 0, done.output
+    assert "1 person in 20 frames" in done.stdout
+    names = {file.name for file in (tmp_path / "out" / "a clip").iterdir()}
+    assert names == {"poses.npz", "person-1.bvh", "animation.mp4", "report.json"}
+
+
+def test_results_that_are_there_are_not_lost(program, tmp_path):
+    clip = figures.write_clip(tmp_path / "clip.mp4")
+    flags = ("-o", tmp_path / "out", "--no-overlay", "--no-animation")
+    assert program(clip, *flags).exit_code == 0
+    again = program(clip, *flags)
+    assert again.exit_code == 1
+    assert "holds results already; add --overwrite" in again.stderr
+    assert program(clip, *flags, "--overwrite").exit_code == 0
+
+
+def test_some_failed_is_3_and_all_failed_is_1(program, tmp_path):
+    clip = figures.write_clip(tmp_path / "good.mp4")
+    bad = tmp_path / "bad.mp4"
+    bad.write_text("not a video")
+    done = program("run", clip, bad, "-o", tmp_path / "out", "--no-overlay", "--no-animation")
+    assert done.exit_code == 3
+    assert "1 done, 0 skipped, 1 failed" in done.stdout
+    assert (
+        sum(str(bad) in line for line in done.stderr.splitlines()) == 2
+    )  # as it fails, at the end
+    assert not (tmp_path / "out" / "bad").exists()
+    alone = program(bad, "-o", tmp_path / "out")
+    assert alone.exit_code == 1
+    assert alone.stderr.count("\n") == 1
+
+
+def test_wrong_usage_is_2(program, tmp_path):
+    for arguments in (
+        ["run"],
+        ["run", "a.mp4", "--fov", "400"],
+        ["run", "a.mp4", "--export", "bhv"],
+        ["run", "a.mp4", "--fov", "50", "--camera", "k.npz"],
+        ["batch", "a.mp4"],
+    ):
+        done = program(*arguments)
+        assert done.exit_code == 2, arguments
+    assert "'bhv' is not an exporter: choose from bvh," in program(
+        "a.mp4", "--export", "bhv"
+    ).stderr.replace("\n", " ")
+
+
+def test_json_is_one_document_on_stdout(program, tmp_path):
+    clip = figures.write_clip(tmp_path / "clip.mp4", people=2)
+    done = program(clip, "-o", tmp_path / "out", "--json", "--no-overlay", "--no-animation")
+    summary = json.loads(done.stdout)
+    assert summary["done"] == 1
+    assert summary["results"][0]["people"] == 2
+
+
+def test_flags_come_from_a_config_and_the_command_line_wins(program, tmp_path):
+    clip = figures.write_clip(tmp_path / "clip.mp4")
+    config = tmp_path / "flags.toml"
+    config.write_text('height = 1.5\noverlay = false\nanimation = false\nfoot-lock = "off"\n')
+    out = tmp_path / "out"
+    done = program("run", clip, "--config", config, "-o", out, "--height", "1.9")
+    assert done.exit_code == 0, done.output
+    report = json.loads((out / "clip" / "report.json").read_text())
+    assert report["options"]["height"] == 1.9
+    assert report["options"]["foot_lock"] == "off"
+    assert report["saving"]["overlay"] is False
+    config.write_text("heigth = 1.5\n")
+    wrong = program("run", clip, "--config", config)
+    assert wrong.exit_code == 1
+    assert "'heigth' is not a flag of run" in wrong.stderr
+
+
+def test_a_batch_resumes_by_content_and_options(program, tmp_path):
+    for name in ("a/x.mp4", "b/x.mp4"):
+        (tmp_path / "in" / name).parent.mkdir(parents=True)
+        figures.write_clip(tmp_path / "in" / name, frames=6)
+    (tmp_path / "in" / "broken.mp4").write_bytes(b"\0" * 100)
+    flags = ("-o", tmp_path / "out", "--no-overlay", "--no-animation")
+    first = program("batch", tmp_path / "in", *flags)
+    assert first.exit_code == 3
+    assert "2 done, 0 skipped, 1 failed" in first.stdout
+    assert (tmp_path / "out" / "b" / "x" / "poses.npz").exists()
+
+    assert "0 done, 2 skipped, 1 failed" in program("batch", tmp_path / "in", *flags).stdout
+    figures.write_clip(tmp_path / "in" / "b" / "x.mp4", frames=7)
+    assert "1 done, 1 skipped, 1 failed" in program("batch", tmp_path / "in", *flags).stdout
+    (tmp_path / "out" / "a" / "x" / "person-1.bvh").unlink()
+    assert "1 done, 1 skipped, 1 failed" in program("batch", tmp_path / "in", *flags).stdout
+    other = program("batch", tmp_path / "in", *flags, "--height", "1.6")
+    assert "2 done, 0 skipped, 1 failed" in other.stdout
+
+
+def test_a_bug_in_one_video_leaves_the_others_alone(program, tmp_path, monkeypatch):
+    for name in ("a.mp4", "b.mp4"):
+        figures.write_clip(tmp_path / name, frames=4)
+    detect = figures.Detector.detect
+
+    def fail_once(self, images):
+        monkeypatch.setattr(figures.Detector, "detect", detect)
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(figures.Detector, "detect", fail_once)
+    done = program("batch", tmp_path, "-o", tmp_path / "out", "--no-overlay", "--no-animation")
+    assert done.exit_code == 3
+    assert "ZeroDivisionError" in done.stderr
+    assert (tmp_path / "out" / "b" / "report.json").exists()
+
+
+def test_an_interruption_is_130_and_keeps_what_was_finished(program, tmp_path, monkeypatch):
+    for name in ("a.mp4", "b.mp4"):
+        figures.write_clip(tmp_path / name, frames=4)
+    detect = figures.Detector.detect
+
+    def second_time(self, images):
+        def interrupt(self, images):
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(figures.Detector, "detect", interrupt)
+        return detect(self, images)
+
+    monkeypatch.setattr(figures.Detector, "detect", second_time)
+    done = program("batch", tmp_path, "-o", tmp_path / "out", "--no-overlay", "--no-animation")
+    assert done.exit_code == 130
+    assert (tmp_path / "out" / "a" / "report.json").exists()
+    assert not (tmp_path / "out" / "b" / "report.json").exists()
+
+
+def test_lift_export_and_render(program, tmp_path):
+    boxes = np.array([figures.box_at(0, t) for t in range(12)], np.float32)
+    xy, scores = figures.Keypoints().predict([], boxes)
+    keypoints = tmp_path / "keypoints.npz"
+    np.savez(
+        keypoints, keypoints_2d=xy, scores_2d=scores, image_size=figures.SIZE, fps=25.0,
+        skeleton="coco17",
+    )  # fmt: skip
+    poses = tmp_path / "poses.npz"
+    assert program("lift", keypoints, "-o", poses, "--height", "1.7").exit_code == 0
+    assert program("lift", keypoints, "-o", poses).exit_code == 1
+    done = program("export", poses, "--format", "bvh", "-o", tmp_path / "made")
+    assert done.exit_code == 0
+    assert done.stdout.strip() == str(tmp_path / "made" / "person-1.bvh")
+    assert program("export", poses, "--format", "bvh", "-o", tmp_path / "made").exit_code == 1
+    clip = figures.write_clip(tmp_path / "clip.mp4", frames=12)
+    done = program("render", poses, "--video", clip, "-o", tmp_path / "made")
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / "made" / "overlay.mp4").exists()
+    assert (tmp_path / "made" / "animation.mp4").exists()
+
+
+@pytest.mark.parametrize("content", ["text", "zip without arrays", "half of it"])
+def test_files_that_are_no_keypoints_are_told_in_one_line(program, tmp_path, content):
+    path = tmp_path / "keypoints.npz"
+    path.write_text(content)
+    done = program("lift", path, "-o", tmp_path / "poses.npz")
+    assert done.exit_code == 1
+    assert done.stderr.startswith(f"error: {path}: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_weights_and_doctor_speak(program):
+    listed = json.loads(program("weights", "list", "--json").stdout)
+    assert {"ssr_stf", "yolo11n"} <= {entry["name"] for entry in listed}
+    assert program("weights", "path", "ssr_stf").stdout.strip().endswith(".safetensors")
+    assert "torch" in program("doctor").stdout

@@ -1,0 +1,135 @@
+"""One video, the whole way through, with mock networks for the pixels and all else real."""
+
+import json
+from fractions import Fraction
+
+import av
+import figures
+import numpy as np
+import pytest
+
+import video2pose3d
+from video2pose3d import pipeline
+from video2pose3d.errors import UserError
+from video2pose3d.options import Options
+from video2pose3d.pipeline import Saving
+from video2pose3d.skeletons import H36M17
+
+
+@pytest.fixture(scope="module")
+def networks():
+    return figures.networks()
+
+
+@pytest.fixture(scope="module")
+def two_people(networks, tmp_path_factory):
+    path = figures.write_clip(tmp_path_factory.mktemp("two") / "two.mp4", people=2)
+    options = Options(height=1.8)
+    return pipeline.process(pipeline.open_clip(path, options), networks, options)
+
+
+def test_everybody_is_found_and_a_short_gap_is_bridged_but_not_valid(two_people):
+    assert [person.id for person in two_people.people] == [1, 2]
+    first, second = two_people.people
+    assert first.valid.all()
+    assert len(first.frames) == len(second.frames) == len(two_people.timestamps) == 20
+    assert second.frames[~second.valid].tolist() == [8, 9, 10, 11, 12]
+    assert (second.keypoints.scores[~second.valid] == 0).all()
+    assert np.isfinite(second.poses.joints).all()
+
+
+def test_the_lifted_person_is_upright_and_their_left_is_left(two_people):
+    joints = two_people.people[0].poses.joints.mean(axis=0)
+    at = {name: joints[H36M17.index(name)] for name in H36M17.joints}
+    np.testing.assert_allclose(at["pelvis"], 0, atol=1e-6)
+    assert at["head"][1] < at["thorax"][1] < -0.2 < 0.5 < at["left_ankle"][1]  # y down
+    # They face the camera: their left is on the picture's right.
+    assert at["left_shoulder"][0] > 0 > at["right_shoulder"][0]
+
+
+def test_in_the_world_they_stand_on_the_floor_and_face_plus_z(two_people):
+    for person in two_people.people:
+        joints = person.joints_world.mean(axis=0)
+        ankles = joints[H36M17.indices("left_ankle", "right_ankle"), 1]
+        assert ankles == pytest.approx(0.08, abs=0.12)
+        assert 1.3 < joints[H36M17.index("head"), 1] < 2.0
+        left, right = joints[H36M17.indices("left_hip", "right_hip")]
+        assert left[0] > right[0]  # facing +z with y up, the left is at +x
+
+
+def test_the_height_sets_the_scale_and_is_named(two_people):
+    assert "1.8" in two_people.scale_source
+
+
+def test_person_chooses_by_id_or_size(networks, tmp_path):
+    path = figures.write_clip(tmp_path / "two.mp4", people=2)
+    for person, expected in (("2", [2]), ("largest", [1])):
+        options = Options(person=person)
+        result = pipeline.process(pipeline.open_clip(path, options), networks, options)
+        assert [one.id for one in result.people] == expected
+    options = Options(person="7")
+    with pytest.raises(UserError, match="no person 7"):
+        pipeline.process(pipeline.open_clip(path, options), networks, options)
+
+
+def test_what_is_saved_is_what_the_contract_lists(two_people, tmp_path):
+    files = two_people.save(tmp_path / "two")
+    assert {file.name for file in files} == {
+        "poses.npz", "person-1.bvh", "person-2.bvh", "overlay.mp4", "animation.mp4", "report.json",
+    }  # fmt: skip
+    assert files[-1].name == "report.json"
+    assert {file.name for file in (tmp_path / "two").iterdir()} == {file.name for file in files}
+    for name in ("overlay.mp4", "animation.mp4"):
+        with av.open(str(tmp_path / "two" / name)) as container:
+            frames = list(container.decode(video=0))
+            assert len(frames) == 20
+            assert container.streams.video[0].average_rate == Fraction(25)
+
+    with np.load(tmp_path / "two" / "poses.npz", allow_pickle=False) as poses:
+        assert poses["joints_3d"].shape == (2, 20, 17, 3)
+        assert poses["valid"].sum(axis=1).tolist() == [20, 15]
+        assert poses["fps"] == 25
+
+    report = json.loads((tmp_path / "two" / "report.json").read_text())
+    assert report["input"]["frames_decoded"] == 20
+    assert len(report["input"]["sha256"]) == 64
+    assert report["weights"][0]["name"] == "ssr_stf"
+    assert {"decode", "detect", "keypoints", "lift", "motion", "overlay"} <= report["stages"].keys()
+    second = report["people"][1]
+    assert (second["frames_seen"], second["longest_gap_frames"]) == (15, 5)
+    assert second["bone_length_variation_percent"]["after"] < 0.01
+    assert second["stature_m"] > 1.2
+
+
+def test_saved_poses_load_again(two_people, tmp_path):
+    two_people.save(tmp_path, Saving(exports=(), overlay=False, animation=False))
+    again = video2pose3d.load(tmp_path / "poses.npz")
+    for ours, theirs in zip(two_people.people, again.people, strict=True):
+        np.testing.assert_array_equal(ours.joints_world, theirs.joints_world)
+        np.testing.assert_array_equal(ours.poses.joints, theirs.poses.joints)
+    np.testing.assert_array_equal(two_people.timestamps, again.timestamps)
+
+
+def test_nobody_there_gives_empty_poses_and_says_so(networks, tmp_path):
+    path = figures.write_clip(tmp_path / "empty.mp4", people=0, frames=5)
+    result = pipeline.process(pipeline.open_clip(path, Options()), networks, Options())
+    files = result.save(tmp_path / "out")
+    assert [file.name for file in files] == ["poses.npz", "report.json"]
+    assert "no person found" in result.report["warnings"]
+    assert len(video2pose3d.load(tmp_path / "out" / "poses.npz").people) == 0
+
+
+def test_a_part_of_the_clip(networks, tmp_path):
+    path = figures.write_clip(tmp_path / "one.mp4", frames=25)
+    options = Options(start=0.2, end=0.6)
+    result = pipeline.process(pipeline.open_clip(path, options), networks, options)
+    assert len(result.timestamps) == 10
+    assert result.timestamps[0] == 0
+
+
+def test_one_frame(networks, tmp_path):
+    path = figures.write_clip(tmp_path / "one.mp4", frames=1)
+    result = pipeline.process(pipeline.open_clip(path, Options()), networks, Options())
+    assert result.people[0].joints_world.shape == (1, 17, 3)
+    assert np.isfinite(result.people[0].joints_world).all()
+    assert len(result.save(tmp_path / "out")) == 5
