@@ -42,16 +42,14 @@ def normalise(rays: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndar
     sure = scores > CONFIDENT
     sure = np.where(sure.sum(axis=(1, 2), keepdims=True) >= 4, sure, seen)  # (B, T, J)
 
-    middle, _ = _boxes(rays, sure)
-    centre = np.nan_to_num(_percentile(middle, 50))  # (B, 2)
-    R = np.stack([rotation_to_ray(ray) for ray in centre])  # (B, 3, 3)
-    x, y = rays[..., 0], rays[..., 1]
-    x, y, z = (
-        R[:, k, 0, None, None] * x + R[:, k, 1, None, None] * y + R[:, k, 2, None, None]
-        for k in range(3)
-    )
-    z = np.maximum(z, 0.05)  # garbage far off the axis must not flip its sign
-    rays = np.stack([x / z, y / z], axis=-1)
+    looking = np.zeros((len(rays), 2))  # where the virtual camera looks, x/z, y/z in CAMERA
+    for _ in range(2):  # seen from there, the middle of a person far off the axis lies elsewhere
+        R = np.stack([rotation_to_ray(ray) for ray in looking])  # (B, 3, 3)
+        middle, _ = _boxes(_turn(R, rays), sure)
+        centre = np.nan_to_num(_percentile(middle, 50))[:, None, None]  # (B, 1, 1, 2)
+        looking = _turn(R.transpose(0, 2, 1), centre)[:, 0, 0]
+    R = np.stack([rotation_to_ray(ray) for ray in looking])
+    rays = _turn(R, rays)
 
     _, extent = _boxes(rays, sure)
     half = _percentile(extent.max(axis=-1, keepdims=True), SIZE_PERCENTILE) / 2  # (B, 1)
@@ -59,6 +57,17 @@ def normalise(rays: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndar
     rays = np.clip(rays / half[:, None, None], -FAR, FAR)
     inputs = np.concatenate([rays, scores[..., None]], axis=-1)
     return np.where(seen[..., None], inputs, 0.0).astype(np.float32), R
+
+
+def _turn(R: np.ndarray, rays: np.ndarray) -> np.ndarray:
+    """Rays (B, T, J, 2) in the axes of another camera, R (B, 3, 3)."""
+    x, y = rays[..., 0], rays[..., 1]
+    x, y, z = (
+        R[:, k, 0, None, None] * x + R[:, k, 1, None, None] * y + R[:, k, 2, None, None]
+        for k in range(3)
+    )
+    z = np.maximum(z, 0.05)  # garbage far off the axis must not flip its sign
+    return np.stack([x / z, y / z], axis=-1)
 
 
 def _boxes(rays: np.ndarray, sure: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
