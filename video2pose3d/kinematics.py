@@ -114,7 +114,7 @@ _HINGES = {
 # as a bend of 18 degrees. Less would follow the noise of straight limbs, more miss slight bends.
 _TRUNK_WEIGHT = 0.025
 _TWIST_SECONDS = 0.1  # standard deviation of the twist's smoothing; joints' positions ignore twist
-_BENT = 0.1, 0.26  # the same sine where smoothing starts to give way and where it ends: 11°, 30°
+_BENT = 0.17, 0.42  # the same sine where smoothing starts to give way and where it ends: 20°, 50°
 _FLAT_SECONDS = 0.07  # the same for a foot's way down to flat
 
 
