@@ -12,10 +12,10 @@ from scipy.ndimage import label, minimum_filter1d
 from video2pose3d.motion.clock import derivative, durations, segments
 from video2pose3d.motion.smoothing import gaussian
 
-_SIGMA = 0.06  # seconds, of the smoothing before speeds are taken
-_SURE_SPEED, _LOOSE_SPEED = 0.35, 0.6  # m/s: a contact begins below one and lasts below the other
-_ALONG = 0.25  # how much speed along the line of sight counts
-_LIFT = 0.12  # metres above where a foot was lowest within _STEP: higher is in the air
+_SIGMA = 0.05  # seconds, of the smoothing before speeds are taken
+_SURE_SPEED, _LOOSE_SPEED = 0.25, 0.4  # m/s: a contact begins below one and lasts below the other
+_ALONG = 0.3  # how much speed along the line of sight counts
+_LIFT = 0.1  # metres above where a foot was lowest within _STEP: higher is in the air
 _STEP = 0.75  # seconds to each side
 _SHORTEST = 0.1  # seconds
 

@@ -20,6 +20,8 @@ from video2pose3d.skeletons import H36M17
 from video2pose3d.structures import Camera, Keypoints2D, Poses3D
 
 _ANKLES = H36M17.indices("right_ankle", "left_ankle")
+_DOUBTFUL = 7.0  # degrees of uncertainty of the camera's tilt that are worth a warning
+_CAMERA_HEIGHT = 1.5  # metres above the floor, of a camera that saw nobody
 
 
 @dataclass(frozen=True)
@@ -99,8 +101,10 @@ def reconstruct(
     may have gaps; timestamps: (T,) seconds of all video frames.
     """
     settings = settings or Settings()
+    _check(people)
     if not people:
-        return Reconstruction((), np.eye(4), "no people", ())
+        level = ground.world_from_camera(ground.LEVEL_CAMERA, _CAMERA_HEIGHT, np.zeros(3))
+        return Reconstruction((), level, "no people", ())
     largest = int(np.argmax([_apparent_size(keypoints) for keypoints, _ in people]))
     bodies = []
     for p, (keypoints, poses) in enumerate(people):
@@ -133,6 +137,18 @@ def reconstruct(
     )
 
 
+def _check(people: Sequence[tuple[Keypoints2D, Poses3D]]) -> None:
+    for keypoints, poses in people:
+        if not len(poses.frames) or not np.array_equal(keypoints.frames, poses.frames):
+            raise ValueError(
+                "people: expected keypoints and poses of the same frames, at least one"
+            )
+        if keypoints.skeleton != H36M17 or poses.skeleton != H36M17:
+            raise ValueError(f"people: expected {H36M17.name}")
+        if not (np.isfinite(keypoints.xy).all() and np.isfinite(poses.joints).all()):
+            raise ValueError("people: expected finite keypoints and joints")
+
+
 def _place(
     keypoints: Keypoints2D,
     poses: Poses3D,
@@ -157,14 +173,14 @@ def _ground(bodies: list[_Body]) -> tuple[ground.Ground, list[np.ndarray]]:
     for _ in range(2):
         floor = ground.estimate(
             [
-                ground.Body(body.joints, body.scores, feet_down, body.times)
+                ground.Body(body.joints, feet_down, body.times)
                 for body, feet_down in zip(bodies, contact, strict=True)
             ]
         )
         contact = [contacts.detect(_seen_ankles(body), floor.up, body.times) for body in bodies]
     floor = ground.estimate(
         [
-            ground.Body(body.joints, body.scores, feet_down, body.times)
+            ground.Body(body.joints, feet_down, body.times)
             for body, feet_down in zip(bodies, contact, strict=True)
         ]
     )
@@ -255,9 +271,10 @@ def _scale_source(height: float | None, people: int) -> str:
 
 def _warnings(floor: ground.Ground, height: float) -> tuple[str, ...]:
     warnings = []
-    if not floor.stood:
+    if floor.uncertainty > _DOUBTFUL:
         warnings.append(
-            "nobody was seen to stand or walk: the camera's tilt and the floor are guesses"
+            f"the camera's tilt is known to {floor.uncertainty:.0f} degrees only: "
+            "nobody was seen to stand or walk for long"
         )
     if height < 0:
         warnings.append("the floor came out above the camera: the world's height is doubtful")

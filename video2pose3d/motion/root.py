@@ -16,15 +16,15 @@ from video2pose3d.motion.clock import durations, segments
 from video2pose3d.motion.path import PathProblem, bends
 
 NEAREST = 0.3  # metres: nobody is filmed from nearer
-_ITERATIONS = 8
+_ITERATIONS = 4
 # A lifter's errors last: samples closer than this are not independent evidence.
 _ERROR_TIME = 0.5  # seconds
 # How much a pelvis accelerates, across the picture and in depth (there smoother than the truth,
 # because the evidence is so weak; found by search on simulated lifter errors).
-_ACCELERATION = np.array([4.0, 4.0, 1.0])  # m/s², x, y, z of CAMERA
+_ACCELERATION = np.array([6.0, 6.0, 2.0])  # m/s², x, y, z of CAMERA
 _ACCELERATION_TIME = 0.2  # seconds that an acceleration lasts
 _SINK = 0.04  # metres that a standing ankle may be off the floor's height by errors
-_SLIDE = 0.03  # metres that it may drift over the floor within _ERROR_TIME
+_SLIDE = 0.1  # metres that it may drift over the floor within _ERROR_TIME
 _LEAST_ERROR = 0.02  # metres at the joint: keypoints and poses are never surer
 
 
