@@ -354,6 +354,33 @@ def test_playlists_and_scripts_are_not_followed(clip, tmp_path, name):
         open_video(tmp_path / name)
 
 
+def refer_to(clip: bytes, name: bytes) -> bytes:
+    """An MP4 whose samples lie in another file: its data reference is an alias of that."""
+    path = struct.pack(">hH", 2, len(name)) + name + bytes(len(name) % 2)
+    alias = struct.pack(">HHH27s", 150, 2, 0, b"\4root") + bytes(13)
+    alias += struct.pack("B63s", len(name), name) + bytes(36) + path + struct.pack(">hH", -1, 0)
+    alias = struct.pack(">I4sII", 16 + len(alias), b"alis", 0, 0) + alias
+    start = clip.index(b"dref") - 4
+    end = start + int.from_bytes(clip[start : start + 4], "big")
+    box = struct.pack(">I4sII", 16 + len(alias), b"dref", 0, 1) + alias
+    grown = bytearray(clip[:start] + box + clip[end:])
+    for kind in (b"dinf", b"minf", b"mdia", b"trak", b"moov"):
+        at = grown.rindex(kind, 0, start) - 4
+        size = int.from_bytes(grown[at : at + 4], "big") + len(box) - (end - start)
+        grown[at : at + 4] = size.to_bytes(4, "big")
+    return bytes(grown)
+
+
+def test_data_references_are_not_followed(clip, tmp_path):
+    target = clip("target.mp4")
+    (tmp_path / "reference.mov").write_bytes(refer_to(target.read_bytes(), bytes(target)))
+    follow = {"enable_drefs": "1", "use_absolute_path": "1"}
+    with av.open(str(tmp_path / "reference.mov"), options=follow) as container:
+        assert sum(1 for _ in container.decode(video=0)) == 10  # FFmpeg would, if it were let
+    with pytest.raises(UserError, match="no frame"):
+        open_video(tmp_path / "reference.mov")
+
+
 @pytest.mark.parametrize(
     "name", ["-i.mp4", "file:x.mp4", "concat:a|b.mp4", "http:x.mp4", "%03d.mp4", "a 'b\";$(c).mp4"]
 )

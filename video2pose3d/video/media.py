@@ -10,10 +10,13 @@ import io
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from fractions import Fraction
 from pathlib import Path
 
 import av
-from av.stream import Disposition
+from av.container import InputContainer
+from av.error import FFmpegError
+from av.stream import Disposition, Stream
 
 from video2pose3d.errors import UserError
 
@@ -29,7 +32,7 @@ MAX_DECODED_BYTES = 2**29  # what the threads of a decoder or encoder may hold, 
 
 
 @contextmanager
-def open_media(path: Path) -> Iterator[av.container.InputContainer]:
+def open_media(path: Path) -> Iterator[InputContainer]:
     """Open one media file for reading. Raises UserError for what isn't one."""
     if path.is_symlink() and not path.exists():
         raise UserError("the link points to nothing", path=path)
@@ -63,7 +66,7 @@ def open_media(path: Path) -> Iterator[av.container.InputContainer]:
                 metadata_errors="ignore",
                 buffer_size=2**18,
             )
-        except (av.FFmpegError, ValueError):
+        except (FFmpegError, ValueError):
             if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"):
                 raise UserError(
                     "the file is incomplete: it has no readable index (moov atom)",
@@ -79,7 +82,7 @@ def open_media(path: Path) -> Iterator[av.container.InputContainer]:
             yield container
 
 
-def video_stream(container: av.container.InputContainer, path: Path) -> av.VideoStream:
+def video_stream(container: InputContainer, path: Path) -> av.VideoStream:
     """The first video of a container, ready to decode. Raises UserError (about `path`)."""
     covers = Disposition.attached_pic
     streams = [s for s in container.streams.video if not s.disposition & covers]
@@ -102,9 +105,7 @@ def video_stream(container: av.container.InputContainer, path: Path) -> av.Video
     return stream
 
 
-def decode(
-    container: av.container.InputContainer, stream: av.stream.Stream, lose: Callable[[], None]
-) -> Iterator:
+def decode(container: InputContainer, stream: Stream, lose: Callable[[], None]) -> Iterator:
     """A stream's frames to its end; lose() is called for each packet that can't be decoded."""
     lost_in_a_row = 0
     packets = container.demux(stream)
@@ -116,7 +117,7 @@ def decode(
             frames = packet.decode()
         except EOFError:
             return
-        except (av.FFmpegError, ValueError):
+        except (FFmpegError, ValueError):
             lose()
             lost_in_a_row += 1
             packets = container.demux(stream)  # the error ended the generator, not the file
@@ -124,6 +125,11 @@ def decode(
         if frames:
             lost_in_a_row = 0
         yield from frames
+
+
+def tick(stream: Stream) -> Fraction:
+    """The unit of a stream's times, in seconds."""
+    return stream.time_base or Fraction(1, 1000)
 
 
 def threads_for(width: int, height: int) -> int:

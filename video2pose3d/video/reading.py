@@ -21,12 +21,13 @@ from pathlib import Path
 import av
 import cv2
 import numpy as np
-from av.container import Flags
+from av.container import Flags, InputContainer
+from av.error import FFmpegError
 from av.video.reformatter import Colorspace, VideoReformatter
 
 from video2pose3d.errors import UserError
 from video2pose3d.video.clock import MAX_FPS, MIN_FPS, USUAL_FPS, mean_rate, mend
-from video2pose3d.video.media import decode, open_media, video_stream
+from video2pose3d.video.media import MAX_SIDE, decode, open_media, tick, video_stream
 
 IMAGES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 Source = Generator[tuple[float, av.VideoFrame], None, None]  # seconds, frame as decoded
@@ -179,7 +180,7 @@ class Video:
         with open_media(self.path) as container:
             stream = video_stream(container, self.path)
             self._describe(container, stream)
-            tick = stream.time_base
+            unit = tick(stream)
             # AVI stores no presentation times, and those FFmpeg generates are wrong where frames
             # are reordered: there frames come at their decoding times, which are in order.
             avi = container.format.name == "avi"
@@ -190,10 +191,10 @@ class Video:
                 if origin is None:
                     return
                 # A second early, because an index may go by decoding time.
-                target = origin + int(max(self.start - 1, 0) / tick)
+                target = origin + int(max(self.start - 1, 0) / unit)
                 try:
                     container.seek(target, stream=stream)
-                except av.FFmpegError:
+                except FFmpegError:
                     return
             seconds = -1 / float(self._rate)
             for frame in decode(container, stream, self._lose):
@@ -205,15 +206,15 @@ class Video:
                         self._warn("frames without a time follow at the declared rate")
                 else:
                     origin = stamp if origin is None else origin
-                    self._origin = 0.0 if avi else float(origin * tick)
-                    seconds = float((stamp - origin) * tick)
+                    self._origin = 0.0 if avi else float(origin * unit)
+                    seconds = float((stamp - origin) * unit)
                 yield seconds, frame
 
-    def _describe(self, container: av.container.InputContainer, stream: av.VideoStream) -> None:
+    def _describe(self, container: InputContainer, stream: av.VideoStream) -> None:
         """What the headers of a file say."""
         self.codec = stream.codec_context.codec.canonical_name
         self.has_audio = any(s.codec_context is not None for s in container.streams.audio)
-        self._tick = float(stream.time_base)
+        self._tick = float(tick(stream))
         self._declared_frames = stream.frames
         self._aspect = stream.sample_aspect_ratio or Fraction(1)
         if not Fraction(1, 8) <= self._aspect <= 8:
@@ -257,7 +258,8 @@ class Video:
                         break
                     now = time.monotonic()
                     begun = now if begun is None else begun
-                    yield now - begun, av.VideoFrame.from_ndarray(image, "bgr24")
+                    frame = av.VideoFrame.from_ndarray(np.asarray(image, np.uint8), "bgr24")
+                    yield now - begun, frame
         finally:
             camera.release()
         if begun is None:
@@ -271,6 +273,8 @@ class Video:
             width = 2 * round(width * self._aspect / 2)
         elif self._aspect < 1:
             height = 2 * round(height / self._aspect / 2)
+        if max(width, height) > MAX_SIDE:
+            width, height = frame.width, frame.height
         return (height, width) if _turns(frame)[0] else (width, height)
 
     def _upright(self, frame: av.VideoFrame) -> np.ndarray:

@@ -13,11 +13,13 @@ from pathlib import Path
 import av
 import cv2
 import numpy as np
+from av.container import InputContainer, OutputContainer
+from av.error import FFmpegError
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
 from video2pose3d.errors import UserError
 from video2pose3d.video.clock import MAX_FPS, MIN_FPS
-from video2pose3d.video.media import decode, open_media, threads_for
+from video2pose3d.video.media import decode, open_media, threads_for, tick
 from video2pose3d.video.reading import Video
 
 TICK = Fraction(1, 90000)  # seconds; 24, 25, 30, 50, 60 and 30000/1001 fps are exact in it
@@ -64,7 +66,7 @@ class VideoWriter:
             try:
                 self._open(audio_from, sound)
                 return
-            except (av.FFmpegError, OSError, ValueError, UserError) as error:
+            except (FFmpegError, OSError, ValueError, UserError) as error:
                 self.discard()
                 if sound is None:
                     raise self._failure(error) from None
@@ -118,7 +120,7 @@ class VideoWriter:
         try:
             self._mux_sound(time)
             self._mux(frame)
-        except (av.FFmpegError, OSError) as error:
+        except (FFmpegError, OSError) as error:
             raise self._failure(error) from None
 
     def close(self) -> None:
@@ -128,7 +130,7 @@ class VideoWriter:
             self._mux_sound(float(self._pts * TICK) + 1 / self._fps)
             self._container.close()
             os.replace(self._beside, self.path)
-        except (av.FFmpegError, OSError) as error:
+        except (FFmpegError, OSError) as error:
             self.discard()
             raise self._failure(error) from None
         self._close_sound()
@@ -136,7 +138,7 @@ class VideoWriter:
     def discard(self) -> None:
         """Leave nothing behind."""
         self._close_sound()
-        with suppress(av.FFmpegError, OSError, AttributeError):  # it may not even be open
+        with suppress(FFmpegError, OSError, AttributeError):  # it may not even be open
             self._container.close()
         self._beside.unlink(missing_ok=True)
 
@@ -166,7 +168,7 @@ class VideoWriter:
                 else:
                     self._container.mux(self._next_sound[1])
                     self._next_sound = None
-            except (av.FFmpegError, OSError, ValueError, UserError) as error:
+            except (FFmpegError, OSError, ValueError, UserError) as error:
                 self._warn(f"the sound ends before {until:.2f} s: {error}")
                 self._close_sound()
 
@@ -180,19 +182,18 @@ class VideoWriter:
             self.warnings.append(text)
 
     def _failure(self, error: Exception) -> UserError:
-        return UserError(f"can't be written: {_reason(error)}", path=self.path)
+        reason = getattr(error, "strerror", None) or error
+        return UserError(f"can't be written: {reason}", path=self.path)
 
 
 # Sound: packets for the output, each with its time in seconds from the video's first frame.
 
 
-def _stream(container: av.container.InputContainer) -> av.AudioStream:
+def _stream(container: InputContainer) -> av.AudioStream:
     return next(s for s in container.streams.audio if s.codec_context is not None)
 
 
-def _add_track(
-    output: av.container.OutputContainer, source: av.container.InputContainer, *, copy: bool
-) -> av.AudioStream:
+def _add_track(output: OutputContainer, source: InputContainer, *, copy: bool) -> av.AudioStream:
     stream = _stream(source)
     context = stream.codec_context
     if not copy:
@@ -207,14 +208,14 @@ def _add_track(
 @contextmanager
 def _from_first_frame(
     source: Video,
-) -> Iterator[tuple[av.container.InputContainer, av.AudioStream, int]]:
+) -> Iterator[tuple[InputContainer, av.AudioStream, int]]:
     """The source's sound from about its first frame on, and that frame's time in its ticks."""
     with open_media(source.path) as container:
         stream = _stream(container)
-        zero = round(source.clock_offset / stream.time_base)
-        early = zero - round(1 / stream.time_base)
+        zero = round(source.clock_offset / tick(stream))
+        early = zero - round(1 / tick(stream))
         if early > (stream.start_time or 0):
-            with suppress(av.FFmpegError):  # then it is read from the beginning
+            with suppress(FFmpegError):  # then it is read from the beginning
                 container.seek(early, stream=stream)
         yield container, stream, zero
 
@@ -227,8 +228,8 @@ def _copied(
             if packet.pts is None or packet.dts is None:
                 continue
             packet.pts, packet.dts = packet.pts - zero, packet.dts - zero
-            if float((packet.pts + (packet.duration or 0)) * stream.time_base) > -PREROLL:
-                seconds = float(packet.pts * stream.time_base)
+            seconds = float(packet.pts * tick(stream))
+            if seconds + float((packet.duration or 0) * tick(stream)) > -PREROLL:
                 packet.stream = track
                 yield seconds, packet
 
@@ -240,12 +241,8 @@ def _encoded(
         frames = decode(container, stream, lambda: warn("some of the sound was broken"))
         for frame in chain(frames, [None]):
             if frame is not None and frame.pts is not None:
-                frame.pts -= round(zero * stream.time_base / frame.time_base)
-                if frame.pts * frame.time_base + Fraction(frame.samples, frame.sample_rate) <= 0:
+                frame.pts -= zero
+                if frame.pts * tick(stream) + Fraction(frame.samples, frame.sample_rate) <= 0:
                     continue
             for packet in track.encode(frame):
-                yield float(packet.pts * packet.time_base), packet
-
-
-def _reason(error: Exception) -> object:
-    return getattr(error, "strerror", None) or error
+                yield float((packet.pts or 0) * packet.time_base), packet
