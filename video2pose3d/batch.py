@@ -151,15 +151,16 @@ def work(
     outcomes: list[Outcome] = []
     for job in jobs:
         begun = time.perf_counter()
-        clip = None
         try:
             clip = pipeline.open_clip(job.source, options)
             ended = _finished_before(job, options, saving, when_there)
         except UserError as error:
             ended = _failed(job, error, begun)
-        if ended is None and clip is not None:
-            networks = networks or Networks.load(options)
-            ended = _do(job, clip, networks, options, saving, bars, begun)
+        else:
+            if ended is None:
+                networks = networks or Networks.load(options)
+                ended = _do(job, clip, networks, options, saving, bars, begun)
+            clip.close()
         outcomes.append(ended)
         after_each(ended)
     return outcomes
@@ -197,8 +198,10 @@ def _do(
 
 
 def _failed(job: Job, error: Exception, begun: float) -> Outcome:
-    log.debug("%s", job.source, exc_info=error)
-    line = str(error) if isinstance(error, UserError) else f"{job.source}: {error!r}"
+    line = f"{job.source}: {error!r}"
+    if isinstance(error, UserError):
+        line = str(error)
+        log.debug("%s", job.source, exc_info=error)
     return Outcome(job, "failed", time.perf_counter() - begun, error=line)
 
 

@@ -18,8 +18,8 @@ from video2pose3d.options import Options
 
 log = logging.getLogger("video2pose3d")
 
-# What `--keypoints auto` tries, best first by COCO AP; mediapipe carries its own weights.
-_BEST_FIRST = ("hrnet", "swin", "yolo_pose")
+# What `--keypoints auto` downloads when nothing is on disk: each backend's default, best first.
+_WORTH_A_DOWNLOAD = ("hrnet", "swin", "yolo_pose")
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,11 @@ def _find_detector(options: Options) -> tuple[str, Path | None]:
 
 
 def _find_keypoints(options: Options) -> tuple[str, Path | None]:
-    """The keypoint backend's name and file, as CONTRACT's `--keypoints auto` says."""
+    """The keypoint backend's name and file.
+
+    auto: the best whose weights are on disk, then the best that can be downloaded, then mediapipe,
+    whose package carries its own.
+    """
     wanted, given = options.keypoints, options.keypoints_weights
     if wanted == "auto" and given is not None:
         raise UserError(f"--keypoints-weights {given}: say with --keypoints which network they are")
@@ -119,26 +123,25 @@ def _find_keypoints(options: Options) -> tuple[str, Path | None]:
             offline=options.offline,
             trust=options.trust_weights,
         )
-    for may_download in (False, True):
-        for name in _BEST_FIRST:
-            backend = discovery.load("keypoints", name)
-            if not backend.available():
-                continue
-            try:
-                file = weights.find(
-                    backend.DEFAULT_WEIGHTS,
-                    kind="keypoints",
-                    offline=options.offline,
-                    download=may_download,
-                )
-            except UserError:
-                continue
-            log.info("keypoints: %s (%s)", name, file.name)
-            return name, file
-    best = discovery.load("keypoints", _BEST_FIRST[0]).DEFAULT_WEIGHTS
+    for entry in sorted(weights.entries().values(), key=lambda entry: -(entry.ap or 0)):
+        if entry.kind == "keypoints" and _runs(entry.backend):
+            file = weights.on_disk(entry.name)
+            if file is not None:
+                log.info("keypoints: %s, the best on this machine", entry.name)
+                return entry.backend, file
+    for name in _WORTH_A_DOWNLOAD:
+        default = discovery.load("keypoints", name).DEFAULT_WEIGHTS
+        if _runs(name) and weights.available(default, offline=options.offline):
+            log.info("keypoints: %s, downloaded once", default)
+            return name, weights.find(default, kind="keypoints", offline=options.offline)
     log.info(
-        "keypoints: mediapipe, which needs no download; better ones: "
+        "keypoints: mediapipe, which needs no download; for better ones: "
         "video2pose3d weights download %s",
-        best,
+        discovery.load("keypoints", _WORTH_A_DOWNLOAD[0]).DEFAULT_WEIGHTS,
     )
     return "mediapipe", None
+
+
+def _runs(backend: str) -> bool:
+    """Whether the packages that a keypoint backend needs are installed."""
+    return discovery.load("keypoints", backend).available()

@@ -16,7 +16,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -108,7 +108,10 @@ class Result(Scene):
             formats = tuple(dict.fromkeys(("npz", *saving.exports)))
             files = export(self, folder, formats, overwrite=True)
         total = len(self.timestamps)
-        if self.people and saving.overlay and self.clip is not None and self.clip.replayable:
+        if saving.overlay and self.clip is not None and not self.clip.replayable:
+            log.warning("%s: no overlay, a webcam cannot be played again", self.clip.path)
+            saving = dataclasses.replace(saving, overlay=False)
+        if self.people and saving.overlay and self.clip is not None:
             files.append(folder / "overlay.mp4")
             with self.clock.stage("overlay"):
                 overlay.write(
@@ -156,8 +159,9 @@ def process(
     clock = Clock()
     camera = choose_camera(clip.size, options)
     sightings = _watch(clip, networks, clock, progress)
-    tracks = tracking.select([seen.track for seen in sightings], options.person)
-    sightings = [seen for seen in sightings if seen.track in tracks]
+    tracks = tracking.select([seen.track for seen in sightings], _whom(options.person))
+    chosen = {track.id for track in tracks}
+    sightings = [seen for seen in sightings if seen.track.id in chosen]
     scene, report = _reconstruct(
         sightings, clip.timestamps, clip.fps, camera, networks.lifter, options, clock
     )
@@ -271,6 +275,12 @@ def _watch(clip: Video, networks: Networks, clock: Clock, progress: Progress) ->
             for track in linking.tracks
             for rows in (linking.rows[track.id],)
         ]
+
+
+def _whom(person: str) -> Literal["largest", "all"] | int:
+    if person == "largest" or person == "all":
+        return person
+    return int(person)
 
 
 def _batches(clip: Video) -> Iterator[list[np.ndarray]]:

@@ -67,7 +67,7 @@ class EchoHandler(logging.Handler):
     """Log lines on stderr, through click, so that they find the stream in use."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        prefix = "" if record.levelno < logging.WARNING else "warning: "
+        prefix = "" if record.levelno < logging.WARNING else f"{record.levelname.lower()}: "
         click.echo(prefix + self.format(record), err=True)
 
 
