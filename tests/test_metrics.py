@@ -50,7 +50,7 @@ def test_n_mpjpe_ignores_scale(scale):
 
 def test_mpjpe_is_the_length_of_a_shift():
     truth = joints(4)
-    assert metrics.mpjpe(truth + [0.03, 0, 0.04], truth) == pytest.approx(0.05)
+    assert metrics.mpjpe(truth + np.array([0.03, 0, 0.04]), truth) == pytest.approx(0.05)
 
 
 def test_velocity_error_ignores_a_shift_and_counts_in_seconds_when_told_the_rate():

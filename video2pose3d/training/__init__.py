@@ -1,5 +1,5 @@
 """Training the lifters."""
 
-from video2pose3d.training.loop import train
+from video2pose3d.training.loop import publish, train
 
-__all__ = ["train"]
+__all__ = ["publish", "train"]

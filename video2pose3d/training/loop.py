@@ -5,8 +5,8 @@ from __future__ import annotations
 import csv
 import os
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from video2pose3d import metrics
+from video2pose3d import discovery, lifters, metrics
 from video2pose3d.errors import UserError
 from video2pose3d.training import losses
 from video2pose3d.training.data import Batch, Mocap, Recipe, Sampler
@@ -54,7 +54,9 @@ class TrainingConfig:
     @classmethod
     def read(cls, path: Path) -> TrainingConfig:
         try:
-            table = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+            shipped = CONFIGS / Path(path).name
+            path = shipped if not Path(path).exists() and shipped.exists() else Path(path)
+            table = tomllib.loads(path.read_text(encoding="utf-8"))
             table["stage"] = tuple(Stage(**stage) for stage in table["stage"])
             recipe = table.get("recipe", {})
             table["recipe"] = Recipe(
@@ -117,12 +119,18 @@ class Run:
 
 def new_run(config: TrainingConfig, mocap: Mocap, device: torch.device) -> Run:
     torch.manual_seed(config.seed)
-    lifter = import_module(f"video2pose3d.lifters.{config.lifter}")
-    model = lifter.Model(lifter.Config(**config.model)).to(device)
-    average = lifter.Model(lifter.Config(**config.model)).to(device)
+    model, average = make_model(config).to(device), make_model(config).to(device)
     average.load_state_dict(model.state_dict())
     optimisers = make_optimisers(model, config.optimiser)
     return Run(model, average, optimisers, Sampler(mocap, config.recipe, config.seed))
+
+
+def make_model(config: TrainingConfig) -> nn.Module:
+    module = discovery.load("lifters", config.lifter)
+    try:
+        return module.Model(module.Config(**config.model))
+    except TypeError as error:
+        raise UserError(f"[model] does not fit {config.lifter} ({error})") from error
 
 
 def make_optimisers(
@@ -174,6 +182,21 @@ def train(
         print(f"goes on from step {run.step}", flush=True)
     _loop(run, config, val, checkpoint, Log(output / "log.csv"), torch.device(device))
     return checkpoint
+
+
+def publish(
+    config_path: Path, checkpoint: Path, weights: Path, about: Mapping[str, str] | None = None
+) -> None:
+    """Write a checkpoint's averaged weights as the file that `lifters.load` reads.
+
+    about: what its users should know, as text: licence, training data, scores.
+    """
+    config = TrainingConfig.read(config_path)
+    state = torch.load(checkpoint, weights_only=True)
+    model = make_model(config)
+    model.load_state_dict(state["average"])
+    about = {"windows_seen": str(state["windows"]), "steps": str(state["step"]), **(about or {})}
+    lifters.save(weights, config.lifter, model, frames=config.stage[-1].frames, about=about)
 
 
 def _loop(
