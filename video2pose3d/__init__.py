@@ -7,7 +7,8 @@ result.save("out/")                  # what the command writes
 v2p.load("out/clip/poses.npz")
 """
 
-__version__ = "0.1.0"
+from video2pose3d.version import __version__
+
 __all__ = ["__version__", "load", "run"]
 
 

@@ -17,10 +17,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from video2pose3d import __version__
 from video2pose3d.errors import UserError
 from video2pose3d.motion.quality import Quality
 from video2pose3d.structures import Person
+from video2pose3d.version import __version__
 from video2pose3d.weights import sha256
 
 T = TypeVar("T")

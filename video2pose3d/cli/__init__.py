@@ -13,8 +13,8 @@ from typing import Any
 
 import click
 
-from video2pose3d import __version__
 from video2pose3d.errors import UserError
+from video2pose3d.version import __version__
 
 # name → the line that `--help` shows; the command is the function `command` of cli/<name>.py.
 COMMANDS = {
