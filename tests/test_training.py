@@ -1,8 +1,10 @@
 """Claims about the training data, the losses and the loop."""
 
+import mocap
 import numpy as np
 import pytest
 import torch
+from mocap import walk
 
 from video2pose3d import lifters, training
 from video2pose3d.errors import UserError
@@ -43,41 +45,10 @@ windows = 2
 """
 
 
-def walk(frames: int, seed: int = 0) -> np.ndarray:
-    """(T, 17, 3) metres, Z up: a stick figure that steps along +y, the way it faces."""
-    body = np.zeros((17, 3))
-    for joint, place in {
-        "pelvis": (0, 0, 0.93), "spine": (0, 0, 1.17), "thorax": (0, 0, 1.42),
-        "neck": (0, 0.02, 1.55), "head": (0, 0.03, 1.66),
-        "left_hip": (-0.1, 0, 0.93), "left_knee": (-0.1, 0.02, 0.5), "left_ankle": (-0.1, 0, 0.08),
-        "left_shoulder": (-0.17, 0, 1.4), "left_elbow": (-0.2, 0, 1.12),
-        "left_wrist": (-0.2, 0.1, 0.9),
-    }.items():  # fmt: skip
-        body[H36M17.index(joint)] = place
-        body[H36M17.mirror[H36M17.index(joint)]] = np.array(place) * [-1, 1, 1]
-    t = np.arange(frames) / 50
-    swing = np.zeros((frames, 17, 3))
-    for side, sign in (("left", 1), ("right", -1)):
-        for joint, reach in (("knee", 0.15), ("ankle", 0.3), ("elbow", -0.1), ("wrist", -0.2)):
-            j = H36M17.index(f"{side}_{joint}")
-            swing[:, j, 1] = sign * reach * np.sin(2 * np.pi * t + seed)
-    return body + swing + np.stack([0 * t, 1.2 * t, 0 * t], axis=-1)[:, None]
-
-
 @pytest.fixture
 def folder(tmp_path):
-    """A data folder with two short clips; one of them shorter than a window."""
-    clips = [walk(300), walk(40, seed=1)]
-    lengths = np.array([len(clip) for clip in clips])
-    for name in ("train", "val"):
-        np.savez(
-            tmp_path / f"{name}.npz",
-            positions=np.concatenate(clips).astype(np.float32),
-            clip_start=np.cumsum(lengths) - lengths,
-            clip_length=lengths,
-            source=np.array(["UI-PRMD", "CMU-AMC"]),
-            fps=np.float32(50),
-        )
+    """A data folder with two clips, one of them shorter than a window, and a config."""
+    mocap.write(tmp_path, ["train", "val"], [walk(300), walk(40, seed=1)])
     (tmp_path / "config.toml").write_text(CONFIG)
     return tmp_path
 

@@ -27,6 +27,7 @@ LEGS = H36M17.indices(
 ARMS = H36M17.indices(
     "left_shoulder", "left_elbow", "left_wrist", "right_shoulder", "right_elbow", "right_wrist"
 )
+KNEES = H36M17.indices("left_knee", "right_knee")
 UPPER = [j for j in range(len(H36M17)) if j not in (J("pelvis"), *LEGS)]
 LIMBS = [
     H36M17.indices(*(f"{side}_{joint}" for joint in limb))
@@ -259,8 +260,8 @@ def detector_points(joints: np.ndarray, rng: np.random.Generator | None) -> np.n
 
     points = joints.copy()
     for pair, width, up in (
-        (("left_hip", "right_hip"), draw(0.85, 1.35), draw(-0.01, 0.045)),
-        (("left_shoulder", "right_shoulder"), draw(0.88, 1.08), draw(-0.02, 0.02)),
+        (("left_hip", "right_hip"), draw(0.85, 1.35), draw(-0.045, 0.04)),
+        (("left_shoulder", "right_shoulder"), draw(0.86, 1.08), draw(-0.015, 0.045)),
     ):
         a, b = H36M17.indices(*pair)
         middle, half = (joints[:, :, a] + joints[:, :, b]) / 2, joints[:, :, a] - joints[:, :, b]
@@ -397,7 +398,7 @@ def detect(
     scores = np.clip(scores, 0.02, 1.0)
     rays = rays + error * unit
 
-    _swap_sides(rays, rng, 0.08 * recipe.faults)
+    _swap_sides(rays, rng, 0.12 * recipe.faults)
     _drop_joints(rays, scores, unit, rng, 0.4 * recipe.faults)
     _cut_off(rays, scores, unit, rng, 0.1 * recipe.faults)
     for made, pair in (("pelvis", "hip"), ("thorax", "shoulder")):
@@ -430,10 +431,10 @@ def _hidden(joints: np.ndarray) -> np.ndarray:
 
 
 def _swap_sides(rays: np.ndarray, rng: np.random.Generator, share: float) -> None:
-    """Left taken for right for a few frames: legs, arms or everything. In place."""
+    """Left taken for right for a few frames: legs, knees, arms or everything. In place."""
     B, T = rays.shape[:2]
     for b in np.flatnonzero(rng.random(B) < share):
-        which = [LEGS, ARMS, LEGS + ARMS][rng.integers(3)]
+        which = [LEGS, LEGS, ARMS, LEGS + ARMS, KNEES][rng.integers(5)]
         for _ in range(rng.integers(1, 4)):
             at = rng.integers(T)
             span = slice(at, at + rng.integers(1, 9))
