@@ -22,6 +22,7 @@ _ROLL, _PITCH = np.radians(3), np.radians(12)  # how far cameras stray from that
 # The line from the middle of both feet, which is in front of the ankles, to the base of the neck:
 # over 195 motion-captured clips it leans 0 +- 2.5 degrees forward on average; a lifter adds to it.
 _FOOT_MIDDLE = 0.06  # metres
+_STEEPEST = np.radians(65)  # further from a level camera's up, somebody lies
 _LIFTED = 0.4  # metres that one ankle is above the other when it carries nothing
 _AXIS_BIAS, _AXIS_NOISE = np.radians(3), np.radians(8)
 _AXIS_OUTLIER = np.radians(15)  # further off, somebody is not standing
@@ -115,6 +116,7 @@ def _standing(body: Body, up: np.ndarray, outlier: float) -> np.ndarray:
     axes /= length[:, None]
     angle = np.arccos(np.clip(axes @ up, -1, 1))
     weight = _share(body) * np.minimum(length, 1) ** 4 / (1 + (angle / outlier) ** 2) ** 2
+    weight *= axes @ LEVEL_CAMERA > np.cos(_STEEPEST)
     amount = max(float(weight.sum()), 1e-9)
     across = np.eye(3) - np.einsum("t,ti,tj->ij", weight, axes, axes) / amount
     return across / (_AXIS_BIAS**2 + _AXIS_NOISE**2 / amount)

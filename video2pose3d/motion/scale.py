@@ -10,9 +10,9 @@ import numpy as np
 
 from video2pose3d.skeletons import H36M17
 
-# From the ankle down and from the "head" joint (inside the skull) up; it makes the sum of bones
-# 1.77 and 1.68 m for rigs of 1.77 and 1.66 m.
-_FOOT_AND_CROWN = 0.12
+# What the bones below leave out: under the ankle, and above the "head" joint, which is inside the
+# skull. So rigs of 1.77 and 1.66 m come out as 1.76 and 1.67.
+_WHOLE = 1.07
 _COLUMN = ("right_ankle", "right_knee", "spine", "thorax", "neck", "head")
 _PLAUSIBLE = (0.8, 1.25)  # by what factor people may differ from the lifter's size, unless told
 _SIZE_SPREAD = 0.06  # how much people differ in size, relative
@@ -21,7 +21,7 @@ _FOOT_ERROR = 0.05  # metres, of the floor's height as one person's feet tell it
 
 def stature(bone_lengths: np.ndarray) -> float:
     """Standing height in metres from (J,) bone lengths in H36M17 order."""
-    return float(bone_lengths[H36M17.indices(*_COLUMN)].sum()) + _FOOT_AND_CROWN
+    return _WHOLE * float(bone_lengths[H36M17.indices(*_COLUMN)].sum())
 
 
 def share_floor(heights: np.ndarray, fixed: int | None) -> np.ndarray:

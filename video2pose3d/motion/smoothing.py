@@ -10,8 +10,8 @@ METHODS = ("gaussian", "one_euro", "none")
 
 GAUSSIAN_SIGMA = 0.05  # seconds
 # Casiez et al., "1 € Filter", CHI 2012: cutoff = minimum + slope * speed.
-ONE_EURO_CUTOFF = 2.0  # Hz, of a joint at rest
-ONE_EURO_SLOPE = 4.0  # Hz per m/s
+ONE_EURO_CUTOFF = 1.0  # Hz, of a joint at rest
+ONE_EURO_SLOPE = 2.0  # Hz per m/s
 ONE_EURO_SPEED_CUTOFF = 2.0  # Hz, for the speed itself
 
 
@@ -58,7 +58,7 @@ def _one_euro_pass(values: np.ndarray, times: np.ndarray) -> np.ndarray:
     velocity = np.zeros_like(out[:1])[0]
     for t in range(1, len(out)):
         step = times[t] - times[t - 1]
-        change = (values[t] - out[t - 1]) / step
+        change = (values[t] - values[t - 1]) / step
         velocity = velocity + _gain(ONE_EURO_SPEED_CUTOFF, step) * (change - velocity)
         speed = np.linalg.norm(velocity, axis=-1, keepdims=True)
         gain = _gain(ONE_EURO_CUTOFF + ONE_EURO_SLOPE * speed, step)
