@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from video2pose3d.errors import UserError
+from video2pose3d.keypoints._crops import window_around
 from video2pose3d.skeletons import COCO17
 from video2pose3d.vendors.ultralytics import YOLO
 
@@ -46,7 +47,10 @@ class Backend:
         """images: N RGB uint8 (H, W, 3); boxes: (N, 4) px → xy (N, 17, 2) px, scores (N, 17)."""
         xy = np.zeros((len(boxes), len(COCO17), 2), dtype=np.float32)
         scores = np.zeros((len(boxes), len(COCO17)), dtype=np.float32)
-        windows = [_window(box, image.shape) for image, box in zip(images, boxes, strict=True)]
+        windows = [
+            window_around(box, image.shape, _PADDING)
+            for image, box in zip(images, boxes, strict=True)
+        ]
         whole = [i for i, window in enumerate(windows) if window is not None]
         corners = np.array([windows[i][:2] for i in whole], dtype=np.float32)
         crops = [images[i][y1:y2, x1:x2] for i in whole for x1, y1, x2, y2 in (windows[i],)]
@@ -59,10 +63,12 @@ class Backend:
                 _keypoints(found[n], box),
                 _mirror(_keypoints(found[len(whole) + n], _mirror_box(box, width)), width),
             ]
-            seen = np.stack([view for view in views if view is not None] or [np.zeros((17, 3))])
-            weight = seen[..., 2:] + 1e-6  # of the two views, the surer counts for more
-            xy[i] = (seen[..., :2] * weight).sum(axis=0) / weight.sum(axis=0) + corners[n]
-            scores[i] = seen[..., 2].sum(axis=0) / len(views)
+            seen = [view for view in views if view is not None]
+            if seen:
+                weights = [view[:, 2:] + 1e-6 for view in seen]  # the surer view counts for more
+                weighted = [v[:, :2] * w for v, w in zip(seen, weights, strict=True)]
+                xy[i] = sum(weighted) / sum(weights) + corners[n]
+                scores[i] = sum(view[:, 2] for view in seen) / len(views)
         return xy, scores
 
 
@@ -73,17 +79,6 @@ def available() -> bool:
 def build(weights: Path, device: str) -> Backend:
     """A backend from a YOLO pose file; UserError when the file is none."""
     return Backend(weights, device)
-
-
-def _window(box: np.ndarray, shape: tuple[int, ...]) -> tuple[int, int, int, int] | None:
-    """The padded box within the picture, x1 y1 x2 y2 in whole px; None when nothing is in it."""
-    if not np.isfinite(box).all() or (box[2:] <= box[:2]).any():
-        return None
-    centre, half = (box[:2] + box[2:]) / 2, (box[2:] - box[:2]) / 2 * _PADDING
-    limit = np.array([shape[1], shape[0]])
-    x1, y1 = np.clip(np.floor(centre - half), 0, limit).astype(int).tolist()
-    x2, y2 = np.clip(np.ceil(centre + half), 0, limit).astype(int).tolist()
-    return (x1, y1, x2, y2) if x2 - x1 >= 2 and y2 - y1 >= 2 else None
 
 
 def _keypoints(rows: np.ndarray, box: np.ndarray) -> np.ndarray | None:
