@@ -50,6 +50,7 @@ class TrainingConfig:
     seed: int = 0
     val_windows: int = 64
     minutes_between_checkpoints: float = 5.0
+    about: dict[str, str] = field(default_factory=dict)  # for the header of the published file
 
     @classmethod
     def read(cls, path: Path) -> TrainingConfig:
@@ -189,13 +190,14 @@ def publish(
 ) -> None:
     """Write a checkpoint's averaged weights as the file that `lifters.load` reads.
 
-    about: what its users should know, as text: licence, training data, scores.
+    about: what its users should know, beside the config's own table [about]; scores, say.
     """
     config = TrainingConfig.read(config_path)
     state = torch.load(checkpoint, weights_only=True)
     model = make_model(config)
     model.load_state_dict(state["average"])
-    about = {"windows_seen": str(state["windows"]), "steps": str(state["step"]), **(about or {})}
+    seen = {"steps": str(state["step"]), "windows_seen": str(state["windows"])}
+    about = {**config.about, **seen, **(about or {})}
     lifters.save(weights, config.lifter, model, frames=config.stage[-1].frames, about=about)
 
 
