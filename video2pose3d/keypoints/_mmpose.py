@@ -85,7 +85,8 @@ def read_checkpoint(path: Path) -> tuple[dict[str, torch.Tensor], str]:
     """
     cure = "give a .pth that OpenMMLab published for mmpose"
     try:
-        with torch.serialization.safe_globals(_SAFE):
+        with torch.serialization.safe_globals(_SAFE), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch warns of pickles it did not write itself
             checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise UserError("no such weights file", path=path) from None

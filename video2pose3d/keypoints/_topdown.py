@@ -54,7 +54,7 @@ class TopDown:
 
     @torch.inference_mode()
     def _heatmaps(self, crops: np.ndarray) -> np.ndarray:
-        """RGB uint8 crops (B, H, W, 3) to heatmaps (B, J, H / 4, W / 4), mean of both mirrorings."""
+        """Crops (B, H, W, 3) to heatmaps (B, J, H / 4, W / 4), the mean over both mirrorings."""
         x = torch.from_numpy(crops).to(self._device).permute(0, 3, 1, 2).float()
         x = (x - self._mean) / self._std  # (B, 3, H, W)
         mirrored = self._network(x.flip(-1)).flip(-1)[:, list(COCO17.mirror)]

@@ -179,7 +179,8 @@ def _load(weights: Path, task: str) -> torch.nn.Module:
     try:
         refused = torch.serialization.get_unsafe_globals_in_checkpoint(weights)
         allowed = [entry for name in refused if (entry := _allowed(name))]
-        with torch.serialization.safe_globals(allowed):
+        with torch.serialization.safe_globals(allowed), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch warns of pickles it did not write itself
             checkpoint = torch.load(weights, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise UserError("no such weights file", path=weights) from None
