@@ -90,7 +90,7 @@ class YOLO:
                 path=weights,
                 cure="give one trained on COCO, such as yolo11n.pt",
             )
-        self._classes = len(names)
+        self._classes = int(head.nc)
         self._person = people[0] if people else 0
         # (K, 2 or 3) keypoints a person, each x, y and, mostly, visibility.
         self.keypoints_shape: tuple[int, int] = tuple(getattr(head, "kpt_shape", (0, 0)))
