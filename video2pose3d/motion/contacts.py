@@ -15,7 +15,7 @@ from video2pose3d.motion.smoothing import gaussian
 _SIGMA = 0.05  # seconds, of the smoothing before speeds are taken
 _SURE_SPEED, _LOOSE_SPEED = 0.25, 0.4  # m/s: a contact begins below one and lasts below the other
 _ALONG = 0.3  # how much speed along the line of sight counts
-_LIFT = 0.1  # metres above where a foot was lowest within _STEP: higher is in the air
+_LIFT = 0.18  # metres above where a foot was lowest within _STEP: held high, however still
 _STEP = 0.75  # seconds to each side
 _SHORTEST = 0.1  # seconds
 

@@ -37,10 +37,12 @@ _CERTAIN = 1e6  # information that outweighs all other
 class Body:
     """One person's movement in CAMERA, as evidence about the ground.
 
-    joints: (T, J, 3) metres; contact: (T, 2) bool; times: (T,) seconds.
+    joints: (T, J, 3) metres; ankles: (T, 2, 3) metres, right then left, where keypoints saw them;
+    contact: (T, 2) bool; times: (T,) seconds.
     """
 
     joints: np.ndarray
+    ankles: np.ndarray
     contact: np.ndarray
     times: np.ndarray
 
@@ -85,14 +87,13 @@ def estimate(bodies: list[Body]) -> Ground:
     return Ground(up, ANKLE_HEIGHT - levels, float(np.degrees(np.sqrt(variance))))
 
 
-_ANKLES = H36M17.indices("right_ankle", "left_ankle")
 _AXIS_COLUMN = ("right_ankle", "right_knee", "right_hip", "pelvis", "thorax")
 _AXIS_JOINTS = {*_AXIS_COLUMN, "left_ankle", "left_hip"}
 
 
 def _thinned(body: Body) -> Body:
     step = max(1, int(1 / (_SAMPLES * np.median(durations(body.times)))))
-    return Body(body.joints[::step], body.contact[::step], body.times[::step])
+    return Body(body.joints[::step], body.ankles[::step], body.contact[::step], body.times[::step])
 
 
 def _axes(body: Body, up: np.ndarray) -> np.ndarray:
@@ -124,7 +125,7 @@ def _standing(body: Body, up: np.ndarray, outlier: float) -> np.ndarray:
 
 def _plane(body: Body, up: np.ndarray, level: float) -> np.ndarray:
     """(4, 4) information about `up` and level from standing ankles: up · ankle - level = 0."""
-    points = body.joints[:, _ANKLES][body.contact]
+    points = body.ankles[body.contact]
     off = points @ up - level
     weight = np.repeat(_share(body)[:, None], 2, axis=1)[body.contact] / _FOOT_ERROR**2
     weight = weight / (1 + (off / (4 * _FOOT_ERROR)) ** 2) ** 2
@@ -134,7 +135,7 @@ def _plane(body: Body, up: np.ndarray, level: float) -> np.ndarray:
 
 def _low(body: Body, up: np.ndarray) -> float:
     """metres along `up` where somebody's ankles stand, or, if they never do, where they are low."""
-    heights = body.joints[:, _ANKLES] @ up
+    heights = body.ankles @ up
     if body.contact.any():
         return float(np.median(heights[body.contact]))
     return float(np.percentile(heights.min(axis=1), 10))

@@ -168,23 +168,18 @@ def _place(
 
 
 def _ground(bodies: list[_Body]) -> tuple[ground.Ground, list[np.ndarray]]:
-    """The ground and everybody's contacts with it; each helps to find the other."""
+    """The ground and everybody's (T, 2) contacts with it; each helps to find the other."""
+    ankles = [_seen_ankles(body) for body in bodies]
     contact = [np.zeros((len(body.times), 2), dtype=bool) for body in bodies]
+
+    def estimate() -> ground.Ground:
+        evidence = zip(bodies, ankles, contact, strict=True)
+        return ground.estimate([ground.Body(b.joints, a, c, b.times) for b, a, c in evidence])
+
     for _ in range(2):
-        floor = ground.estimate(
-            [
-                ground.Body(body.joints, feet_down, body.times)
-                for body, feet_down in zip(bodies, contact, strict=True)
-            ]
-        )
-        contact = [contacts.detect(_seen_ankles(body), floor.up, body.times) for body in bodies]
-    floor = ground.estimate(
-        [
-            ground.Body(body.joints, feet_down, body.times)
-            for body, feet_down in zip(bodies, contact, strict=True)
-        ]
-    )
-    return floor, contact
+        up = estimate().up
+        contact = [contacts.detect(a, up, b.times) for b, a in zip(bodies, ankles, strict=True)]
+    return estimate(), contact
 
 
 def _seen_ankles(body: _Body) -> np.ndarray:
