@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 from walker import ANKLE, film, stands, turn, walk
 
 from video2pose3d.geometry import pixels_to_rays
-from video2pose3d.motion import bones, clock, contacts, feet, ground, quality, root, scale
+from video2pose3d.motion import bones, clock, contacts, feet, ground, quality, root, scale, sight
 from video2pose3d.motion.path import PathProblem, bends
 from video2pose3d.motion.smoothing import METHODS, smooth
 from video2pose3d.skeletons import H36M17
@@ -33,6 +35,16 @@ def test_segments_are_all_of_the_time_in_order_and_have_no_gaps(steps: list[floa
     np.testing.assert_array_equal(joined, np.arange(len(times)))
     for part in parts:
         assert (np.diff(times[part]) <= clock.LONGEST_GAP).all()
+
+
+@given(st.lists(st.booleans(), max_size=30))
+def test_runs_are_all_that_is_true_and_never_touch(values: list[bool]) -> None:
+    mask, again = np.array(values, dtype=bool), np.zeros(len(values), dtype=bool)
+    found = clock.runs(mask)
+    for run in found:
+        again[run] = True
+    np.testing.assert_array_equal(again, mask)
+    assert all(a.stop < b.start for a, b in pairwise(found))
 
 
 def test_speed_is_per_second_on_any_clock() -> None:
@@ -155,6 +167,25 @@ def test_small_people_far_away_are_not_pulled_nearer_by_noise() -> None:
     rays = pixels_to_rays(one.keypoints.xy, one.camera)
     found = root.locate_each(rays, one.keypoints.scores, one.poses.joints.astype(np.float64))
     assert np.median(found[:, 2] / one.joints[:, 0, 2]) == pytest.approx(1, abs=0.02)
+
+
+# sight
+
+
+def test_limbs_go_towards_where_they_were_seen_and_never_along_the_line_of_sight() -> None:
+    beside = np.tile(np.array([0.05, -0.02]), (3, 17, 1))
+    scores = np.ones((3, 17))
+    scores[1], scores[2] = 0, 0.5
+    move = sight.offsets(beside, scores)
+    wrist, pelvis = H36M17.indices("left_wrist", "pelvis")
+    assert 0 < move[0, wrist, 0] < 0.05
+    assert -0.02 < move[0, wrist, 1] < 0
+    assert (move[..., 2] == 0).all()
+    assert (move[1] == 0).all()
+    assert (move[:, pelvis] == 0).all()
+    np.testing.assert_allclose(2 * move[2], move[0])
+    wild = sight.offsets(40 * beside, np.ones((3, 17)))
+    assert np.abs(wild).max() < np.abs(move).max()
 
 
 # ground and scale

@@ -1,4 +1,4 @@
-"""Time: stretches without a gap, and how long each frame stands for."""
+"""Time: stretches of frames, and how long each frame stands for."""
 
 from __future__ import annotations
 
@@ -37,3 +37,9 @@ def derivative(values: np.ndarray, times: np.ndarray) -> np.ndarray:
         if part.stop - part.start > 1:
             out[part] = np.gradient(values[part], times[part], axis=0)
     return out
+
+
+def runs(mask: np.ndarray) -> list[slice]:
+    """The stretches of a (T,) bool mask that are true, in order."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]])))
+    return [slice(first, end) for first, end in edges.reshape(-1, 2).tolist()]

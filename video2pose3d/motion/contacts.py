@@ -7,9 +7,9 @@ line of sight, where 2D keypoints are exact, and hardly along it, where depth is
 from __future__ import annotations
 
 import numpy as np
-from scipy.ndimage import label, minimum_filter1d
+from scipy.ndimage import minimum_filter1d
 
-from video2pose3d.motion.clock import derivative, durations, segments
+from video2pose3d.motion.clock import derivative, durations, runs, segments
 from video2pose3d.motion.smoothing import gaussian
 
 _SIGMA = 0.05  # seconds, of the smoothing before speeds are taken
@@ -57,9 +57,8 @@ def _lift(height: np.ndarray, duration: np.ndarray) -> np.ndarray:
 
 def _hysteresis(sure: np.ndarray, loose: np.ndarray, duration: np.ndarray) -> np.ndarray:
     """(T,) bool: the stretches that are loosely true and somewhere surely, unless very short."""
-    runs, count = label(loose)
-    lasting = np.bincount(runs, duration, count + 1) >= min(_SHORTEST, duration.sum())
-    somewhere = np.bincount(runs, sure, count + 1) > 0
-    keep = lasting & somewhere
-    keep[0] = False
-    return keep[runs]
+    keep = np.zeros(len(loose), dtype=bool)
+    shortest = min(_SHORTEST, duration.sum())
+    for run in runs(loose):
+        keep[run] = sure[run].any() and duration[run].sum() >= shortest
+    return keep

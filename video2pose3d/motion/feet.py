@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from video2pose3d.motion.clock import segments
+from video2pose3d.motion.clock import LONGEST_GAP, runs, segments
 from video2pose3d.skeletons import H36M17
 
 _FADE = 0.2  # seconds
@@ -39,27 +39,25 @@ def slide(joints: np.ndarray, contact: np.ndarray, times: np.ndarray) -> float:
     ankles = joints[:, [leg[2] for leg in _LEGS]][..., [0, 2]].astype(np.float64)
     step = np.diff(times)
     speed = np.linalg.norm(np.diff(ankles, axis=0), axis=-1) / step[:, None]
-    standing = contact[1:] & contact[:-1] & (step < 0.5)[:, None]
+    standing = contact[1:] & contact[:-1] & (step <= LONGEST_GAP)[:, None]
     return float(1000 * speed[standing].mean()) if standing.any() else 0.0
 
 
 def _corrections(ankle: np.ndarray, contact: np.ndarray, times: np.ndarray) -> np.ndarray:
     """(T, 3) metres to move (T, 3) ankles by."""
-    edges = np.diff(np.concatenate([[False], contact, [False]]).astype(np.int8))
-    starts, ends = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1) - 1
     move, fade = np.zeros_like(ankle), np.zeros(len(ankle))
-    for first, last in zip(starts, ends, strict=True):
-        inside = slice(first, last + 1)
+    for inside in runs(contact):
+        first, end = inside.start, inside.stop
         offset = (np.median(ankle[inside], axis=0) - ankle[inside]) * [1.0, 0.0, 1.0]
         length = np.linalg.norm(offset, axis=-1, keepdims=True)
         offset *= np.minimum(1, _FURTHEST / np.maximum(length, 1e-9))
         move[inside] += offset
-        begin, end = np.searchsorted(times, [times[first] - _FADE, times[last] + _FADE])
-        for beside, edge in ((slice(begin, first), 0), (slice(last + 1, end), -1)):
+        near = np.searchsorted(times, [times[first] - _FADE, times[end - 1] + _FADE])
+        for beside, edge in ((slice(near[0], first), 0), (slice(end, near[1]), -1)):
             away = np.abs(times[beside] - times[inside][edge]) / _FADE
-            near = (1 + np.cos(np.pi * away)) / 2 * ~contact[beside]
-            move[beside] += near[:, None] * offset[edge]
-            fade[beside] += near
+            part = (1 + np.cos(np.pi * away)) / 2 * ~contact[beside]
+            move[beside] += part[:, None] * offset[edge]
+            fade[beside] += part
     # Between two contacts close together both fade at once: then the mean of the two.
     return move / np.maximum(fade, 1)[:, None]
 

@@ -63,7 +63,7 @@ def estimate(bodies: list[Body]) -> Ground:
     Unknown are `up` and, for each person, the level of standing ankles along it.
     """
     bodies = [_thinned(body) for body in bodies]
-    up, levels = LEVEL_CAMERA, [_low(body, LEVEL_CAMERA) for body in bodies]
+    up, levels = LEVEL_CAMERA, np.array([_low(body, LEVEL_CAMERA) for body in bodies])
     for iteration in range(_ITERATIONS):
         matrix, target = np.zeros((3 + len(bodies),) * 2), np.zeros(3 + len(bodies))
         # The length of `up` stays 1.

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from video2pose3d.geometry import pixels_to_rays, project, transform
-from video2pose3d.motion import bones, contacts, feet, ground, quality, scale
-from video2pose3d.motion.root import NEAREST, Standing, locate, locate_each
+from video2pose3d.motion import bones, contacts, feet, ground, quality, scale, sight
+from video2pose3d.motion.root import NEAREST, Standing, locate, locate_each, residuals
 from video2pose3d.motion.smoothing import smooth
 from video2pose3d.skeletons import H36M17
 from video2pose3d.structures import Camera, Keypoints2D, Poses3D
@@ -157,14 +157,18 @@ def _place(
     method: str,
     height: float | None,
 ) -> _Body:
-    """A smooth body of constant bone lengths, of the height given, and its path."""
+    """A smooth body of constant bone lengths, of the height given, limbs as seen, and its path."""
     shape = smooth(poses.joints.astype(np.float64), times, method)
     lengths = bones.lengths(shape, keypoints.scores, H36M17)
     factor = 1.0 if height is None else height / scale.stature(lengths)
-    shape = bones.set_lengths(shape, lengths, H36M17) * factor
-    rays = pixels_to_rays(keypoints.xy, camera)
-    root = locate(rays, keypoints.scores, shape, times)
-    return _Body(rays, keypoints.scores, times, shape, root, factor)
+    lengths *= factor
+    shape = bones.set_lengths(shape * factor, lengths, H36M17)
+    rays, scores = pixels_to_rays(keypoints.xy, camera), keypoints.scores.astype(np.float64)
+    root = locate(rays, scores, shape, times)
+    move = smooth(sight.offsets(residuals(rays, shape, root), scores), times, method)
+    shape = bones.set_lengths(shape + move, lengths, H36M17)
+    root = locate(rays, scores, shape, times)
+    return _Body(rays, scores, times, shape, root, factor)
 
 
 def _ground(bodies: list[_Body]) -> tuple[ground.Ground, list[np.ndarray]]:
@@ -185,7 +189,7 @@ def _ground(bodies: list[_Body]) -> tuple[ground.Ground, list[np.ndarray]]:
 def _seen_ankles(body: _Body) -> np.ndarray:
     """(T, 2, 3) metres, CAMERA: ankles at the body's depth, but where the keypoints saw them."""
     ankles = body.joints[:, _ANKLES]
-    seen = body.scores[:, _ANKLES, None].astype(np.float64)
+    seen = body.scores[:, _ANKLES, None]
     depth = np.maximum(ankles[..., 2:], NEAREST)
     sighted = np.concatenate([body.rays[:, _ANKLES] * depth, depth], axis=-1)
     return ankles + seen * (sighted - ankles)

@@ -58,11 +58,11 @@ def locate(
     """
     weights = scores.astype(np.float64) ** 2
     root = locate_each(rays, scores, joints)
-    error = _typical_error(_residuals(rays, joints, root), weights)
+    error = _typical_error(residuals(rays, joints, root), weights)
     anchor = _anchor(root, weights)
     for _ in range(_ITERATIONS):
-        residuals = _residuals(rays, joints, root)
-        trust = weights * _robust(residuals, error) / error**2
+        beside = residuals(rays, joints, root)
+        trust = weights * _robust(beside, error) / error**2
         matrix, target = _newton(rays, joints, root, trust)
         for part in segments(times):
             root[part] = _solve(matrix[part], target[part], times[part], anchor, standing, part)
@@ -77,8 +77,8 @@ def locate_each(rays: np.ndarray, scores: np.ndarray, joints: np.ndarray) -> np.
     offset = rays * joints[..., 2:] - joints[..., :2]
     root = _each(*_equations(rays, offset, weights), weights)
     for _ in range(_ITERATIONS):
-        residuals = _residuals(rays, joints, root)
-        trust = weights * _robust(residuals, _typical_error(residuals, weights))
+        beside = residuals(rays, joints, root)
+        trust = weights * _robust(beside, _typical_error(beside, weights))
         root = _each(*_newton(rays, joints, root, trust), weights)
     return root
 
@@ -159,7 +159,7 @@ def _newton(
     Directions come from the model: with those seen, noise would pull small, far people nearer.
     """
     model = _directions(joints, root)
-    offset = _residuals(rays, joints, root) + root[:, None, :2] - model * root[:, None, 2:]
+    offset = residuals(rays, joints, root) + root[:, None, :2] - model * root[:, None, 2:]
     return _equations(model, offset, weights)
 
 
@@ -169,20 +169,20 @@ def _directions(joints: np.ndarray, root: np.ndarray) -> np.ndarray:
     return points[..., :2] / np.maximum(points[..., 2:], NEAREST / 2)
 
 
-def _residuals(rays: np.ndarray, joints: np.ndarray, root: np.ndarray) -> np.ndarray:
+def residuals(rays: np.ndarray, joints: np.ndarray, root: np.ndarray) -> np.ndarray:
     """(T, J, 2) metres at the joint's depth from where the body has it to where it is seen."""
     depth = np.maximum(joints[..., 2:] + root[:, None, 2:], NEAREST / 2)
     return (rays - _directions(joints, root)) * depth
 
 
-def _typical_error(residuals: np.ndarray, weights: np.ndarray) -> float:
-    distance = np.linalg.norm(residuals, axis=-1)[weights > 0]
+def _typical_error(beside: np.ndarray, weights: np.ndarray) -> float:
+    distance = np.linalg.norm(beside, axis=-1)[weights > 0]
     return max(float(np.median(distance)), _LEAST_ERROR) if len(distance) else _LEAST_ERROR
 
 
-def _robust(residuals: np.ndarray, error: float) -> np.ndarray:
+def _robust(beside: np.ndarray, error: float) -> np.ndarray:
     """(T, J) Geman-McClure's weights: a joint three errors off counts a quarter."""
-    return 1 / (1 + (residuals**2).sum(axis=-1) / (3 * error) ** 2) ** 2
+    return 1 / (1 + (beside**2).sum(axis=-1) / (3 * error) ** 2) ** 2
 
 
 def _each(matrix: np.ndarray, target: np.ndarray, weights: np.ndarray) -> np.ndarray:
