@@ -67,16 +67,39 @@ def test_two_who_cross_keep_their_ids_though_one_is_hidden() -> None:
 
 
 def test_two_who_meet_and_turn_back_are_told_by_their_clothes() -> None:
-    """Motion says that they passed each other; red and blue say that they did not."""
+    """Both are unseen as they turn; motion says that they passed, red and blue that they didn't."""
     frames = []
     for t in range(90):
         step = 6 * min(t, 89 - t)
-        red, blue = at(40 + step), at(530 - step)
-        frames.append([(red, RED), (blue, BLUE)] if blue[0] - red[0] > 30 else [(blue, BLUE)])
+        red, blue = at(40 + step), at(540 - step)
+        unseen = blue[0] - red[0] < 24
+        frames.append([] if unseen else [(red, RED), (blue, BLUE)])
     linking = watch(frames)
     assert len(linking.tracks) == 2
     for track in linking.tracks:
         assert abs(x_of(track, 0) - x_of(track, 89)) < 10
+
+
+def test_a_box_that_changes_its_extent_is_still_the_same_person() -> None:
+    """With arms out, then without; for three frames the detector gives both boxes."""
+    wide, narrow = ((100.0, 100.0, 260.0, 280.0), RED), ((100.0, 100.0, 140.0, 260.0), RED)
+    frames = [[wide]] * 40 + [[wide, narrow]] * 3 + [[narrow]] * 40
+    (track,) = watch(frames).tracks
+    assert len(track.frames) == 83
+
+
+def test_what_is_seen_while_two_are_mixed_up_belongs_to_one_of_them() -> None:
+    """A detection that flickers between two people in contact is nobody new, and is not lost."""
+    frames = []
+    for t in range(90):
+        left, right = at(40 + 6 * t), at(560 - 6 * t)
+        both = [(left, RED), (right, BLUE)]
+        middle = ((left[0] + right[0]) / 2 - 40, 100.0, (left[0] + right[0]) / 2 + 100, 280.0)
+        near = abs(left[0] - right[0]) < 60
+        frames.append([(middle, BLUE)] if near and t % 3 == 0 else [] if near else both)
+    linking = watch(frames)
+    assert len(linking.tracks) == 2
+    assert sum(len(track.frames) for track in linking.tracks) == sum(map(len, frames))
 
 
 @pytest.mark.parametrize("seconds", [0.4, 2.0, 4.0])
