@@ -217,6 +217,15 @@ def test_two_people_of_different_size_share_one_floor() -> None:
     assert result.people[1].scale / result.people[0].scale == pytest.approx(0.9, abs=0.05)
 
 
+def test_somebody_on_a_stage_stays_there() -> None:
+    below = film(walk(TIMES, yaw=0.7, at=(-0.8, 0.5)), TIMES)
+    above = film(walk(TIMES, yaw=-0.9, at=(0.8, -0.5)) + np.array([0, 0.9, 0]), TIMES)
+    result = reconstruct(below, above)
+    for p, truth in enumerate((below, above)):
+        scaled = result.people[p].root_camera / result.people[p].scale
+        assert np.linalg.norm(scaled - truth.joints[:, 0], axis=-1).mean() < 0.1
+
+
 def test_a_height_scales_body_and_place_alike() -> None:
     truth = film(walk(TIMES), TIMES)
     plain, scaled = reconstruct(truth), reconstruct(truth, height=1.2)

@@ -21,17 +21,22 @@ from video2pose3d.structures import Camera, Keypoints2D, Poses3D
 
 _ANKLES = H36M17.indices("right_ankle", "left_ankle")
 _DOUBTFUL = 7.0  # degrees of uncertainty of the camera's tilt that are worth a warning
+_STEP = 0.25  # metres off the others' floor, somebody stands on another: a stage, a chair
 _CAMERA_HEIGHT = 1.5  # metres above the floor, of a camera that saw nobody
 
 
 @dataclass(frozen=True)
 class Settings:
     """smooth: one of smoothing.METHODS; height: metres, of the person largest in the picture, or
-    None; foot_lock: "auto" or "off"."""
+    None; foot_lock: "auto", feet in contact stand still, or "off"."""
 
     smooth: str = "gaussian"
     height: float | None = None
     foot_lock: str = "auto"
+
+    def __post_init__(self) -> None:
+        if self.foot_lock not in ("auto", "off"):
+            raise ValueError(f"foot_lock: expected 'auto' or 'off', got {self.foot_lock!r}")
 
 
 @dataclass(frozen=True)
@@ -67,20 +72,32 @@ class Reconstruction:
 
 @dataclass(frozen=True)
 class _Body:
-    """One person on the way: rays (T, J, 2); scores (T, J); times (T,) seconds; shape (T, J, 3)
-    metres, CAMERA_ROOT, smoothed and constant; root (T, 3) metres, CAMERA."""
+    """One person on the way.
+
+    rays: (T, J, 2) x/z, y/z; scores: (T, J); times: (T,) seconds; shape: (T, J, 3) metres,
+    CAMERA_ROOT, smooth and of constant bones; root: (T, 3) metres, CAMERA; contact: (T, 2) bool.
+    """
 
     rays: np.ndarray
     scores: np.ndarray
     times: np.ndarray
     shape: np.ndarray
     root: np.ndarray
+    contact: np.ndarray
     scale: float
 
     @property
     def joints(self) -> np.ndarray:
         """(T, J, 3) metres, CAMERA."""
         return self.shape + self.root[:, None]
+
+    @property
+    def ankles(self) -> np.ndarray:
+        """(T, 2, 3) metres, CAMERA: at the body's depth, but where the keypoints saw them."""
+        ankles, seen = self.joints[:, _ANKLES], self.scores[:, _ANKLES, None]
+        depth = np.maximum(ankles[..., 2:], NEAREST)
+        sighted = np.concatenate([self.rays[:, _ANKLES] * depth, depth], axis=-1)
+        return ankles + seen * (sighted - ankles)
 
     def resized(self, factor: float) -> _Body:
         """Larger and as much further away, so it looks the same."""
@@ -112,24 +129,26 @@ def reconstruct(
         height = settings.height if p == largest else None
         bodies.append(_place(keypoints, poses, times, camera, settings.smooth, height))
 
-    floor, contact = _ground(bodies)
+    floor, bodies = _ground(bodies)
     fixed = None if settings.height is None else largest
     factors = scale.share_floor(floor.heights, fixed)
-    bodies = [body.resized(float(f)) for body, f in zip(bodies, factors, strict=True)]
+    bodies = [body.resized(factor) for body, factor in zip(bodies, factors.tolist(), strict=True)]
+    heights = floor.heights * factors
+    own = np.abs(heights - _common(heights, fixed)) > _STEP
+    heights = np.where(own, heights, _common(heights, fixed))
+    still = settings.foot_lock == "auto"
     bodies = [
-        _stand(body, feet_down, floor, level, settings.foot_lock)
-        for body, feet_down, level in zip(
-            bodies, contact, _levels(floor, factors, fixed), strict=True
-        )
+        _stand(body, floor.up, height, still)
+        for body, height in zip(bodies, heights.tolist(), strict=True)
     ]
-    floor, contact = _ground(bodies)
-    height = float(np.median(floor.heights)) if fixed is None else float(floor.heights[fixed])
+    floor, bodies = _ground(bodies)
+    height = _common(floor.heights, fixed)
     matrix = ground.world_from_camera(floor.up, height, bodies[largest].root[0])
 
     return Reconstruction(
         people=tuple(
-            _finish(keypoints, poses, body, feet_down, matrix, camera, settings)
-            for (keypoints, poses), body, feet_down in zip(people, bodies, contact, strict=True)
+            _finish(keypoints, poses, body, matrix, camera, still)
+            for (keypoints, poses), body in zip(people, bodies, strict=True)
         ),
         world_from_camera=matrix,
         scale_source=_scale_source(settings.height, len(people)),
@@ -164,70 +183,60 @@ def _place(
     lengths *= factor
     shape = bones.set_lengths(shape * factor, lengths, H36M17)
     rays, scores = pixels_to_rays(keypoints.xy, camera), keypoints.scores.astype(np.float64)
-    root = locate(rays, scores, shape, times)
+    root = locate(rays, scores, shape, times, locate_each(rays, scores, shape))
     move = smooth(sight.offsets(residuals(rays, shape, root), scores), times, method)
     shape = bones.set_lengths(shape + move, lengths, H36M17)
-    root = locate(rays, scores, shape, times)
-    return _Body(rays, scores, times, shape, root, factor)
+    root = locate(rays, scores, shape, times, root)
+    contact = np.zeros((len(times), 2), dtype=bool)
+    return _Body(rays, scores, times, shape, root, contact, factor)
 
 
-def _ground(bodies: list[_Body]) -> tuple[ground.Ground, list[np.ndarray]]:
-    """The ground and everybody's (T, 2) contacts with it; each helps to find the other."""
-    ankles = [_seen_ankles(body) for body in bodies]
-    contact = [np.zeros((len(body.times), 2), dtype=bool) for body in bodies]
-
-    def estimate() -> ground.Ground:
-        evidence = zip(bodies, ankles, contact, strict=True)
-        return ground.estimate([ground.Body(b.joints, a, c, b.times) for b, a, c in evidence])
-
+def _ground(bodies: list[_Body]) -> tuple[ground.Ground, list[_Body]]:
+    """The ground and the bodies with their contacts with it; each helps to find the other."""
     for _ in range(2):
-        up = estimate().up
-        contact = [contacts.detect(a, up, b.times) for b, a in zip(bodies, ankles, strict=True)]
-    return estimate(), contact
+        up = _estimate_ground(bodies).up
+        bodies = [
+            replace(body, contact=contacts.detect(body.ankles, up, body.times)) for body in bodies
+        ]
+    return _estimate_ground(bodies), bodies
 
 
-def _seen_ankles(body: _Body) -> np.ndarray:
-    """(T, 2, 3) metres, CAMERA: ankles at the body's depth, but where the keypoints saw them."""
-    ankles = body.joints[:, _ANKLES]
-    seen = body.scores[:, _ANKLES, None]
-    depth = np.maximum(ankles[..., 2:], NEAREST)
-    sighted = np.concatenate([body.rays[:, _ANKLES] * depth, depth], axis=-1)
-    return ankles + seen * (sighted - ankles)
+def _estimate_ground(bodies: list[_Body]) -> ground.Ground:
+    return ground.estimate(
+        [ground.Body(body.joints, body.ankles, body.contact, body.times) for body in bodies]
+    )
 
 
-def _levels(floor: ground.Ground, factors: np.ndarray, fixed: int | None) -> np.ndarray:
-    """(P,) metres along `up` from the camera to standing ankles, on one floor for everybody."""
-    heights = floor.heights * factors
-    height = heights[fixed] if fixed is not None else np.median(heights)
-    return np.full(len(heights), ground.ANKLE_HEIGHT - height)
+def _common(heights: np.ndarray, fixed: int | None) -> float:
+    """metres: the camera's height above everybody's floor, from (P,) each one's."""
+    return float(np.median(heights) if fixed is None else heights[fixed])
 
 
-def _stand(
-    body: _Body, contact: np.ndarray, floor: ground.Ground, level: float, foot_lock: str
-) -> _Body:
-    """The body's path once more, steadied by the feet that stand on the floor."""
+def _stand(body: _Body, up: np.ndarray, height: float, still: bool) -> _Body:
+    """The body's path once more, steadied by the feet that stand on a floor `height` m below."""
     standing = Standing(
         feet=body.shape[:, _ANKLES],
-        contact=contact,
-        up=floor.up,
-        level=level,
-        still=foot_lock != "off",
+        contact=body.contact,
+        up=up,
+        level=ground.ANKLE_HEIGHT - height,
+        still=still,
     )
-    return replace(body, root=locate(body.rays, body.scores, body.shape, body.times, standing))
+    root = locate(body.rays, body.scores, body.shape, body.times, body.root, standing)
+    return replace(body, root=root)
 
 
 def _finish(
     keypoints: Keypoints2D,
     poses: Poses3D,
     body: _Body,
-    contact: np.ndarray,
     matrix: np.ndarray,
     camera: Camera,
-    settings: Settings,
+    still: bool,
 ) -> PersonMotion:
+    """The body in WORLD, and how good it is."""
     joints = transform(matrix, body.joints)
-    if settings.foot_lock != "off":
-        joints = feet.lock(joints, contact, body.times)
+    if still:
+        joints = feet.lock(joints, body.contact, body.times)
     as_lifted = poses.joints.astype(np.float64) * body.scale
     alone = as_lifted + locate_each(body.rays, body.scores, as_lifted)[:, None]
     in_camera = transform(np.linalg.inv(matrix), joints)
@@ -236,7 +245,7 @@ def _finish(
         poses=replace(poses, joints=as_lifted.astype(np.float32)),
         root_camera=body.root.astype(np.float32),
         joints_world=joints.astype(np.float32),
-        foot_contact=contact,
+        foot_contact=body.contact,
         scale=body.scale,
         quality=quality.Quality(
             reprojection_px=quality.reprojection(
@@ -246,7 +255,7 @@ def _finish(
             jitter_after=quality.jitter(joints, body.times),
             bone_variation_before=bones.variation(poses.joints, H36M17),
             bone_variation_after=bones.variation(joints, H36M17),
-            foot_slide=feet.slide(joints, contact, body.times),
+            foot_slide=feet.slide(joints, body.contact, body.times),
             stature=scale.stature(bones.lengths(joints, keypoints.scores, H36M17)),
         ),
     )

@@ -20,10 +20,10 @@ _ITERATIONS = 4
 # A lifter's errors last: samples closer than this are not independent evidence.
 _ERROR_TIME = 0.5  # seconds
 # How much a pelvis accelerates, across the picture and in depth (there smoother than the truth,
-# because the evidence is so weak; found by search on simulated lifter errors).
-_ACCELERATION = np.array([6.0, 6.0, 2.0])  # m/s², x, y, z of CAMERA
+# because the evidence is so weak; found by search on lifted and simulated clips).
+_ACCELERATION = np.array([6.0, 6.0, 1.0])  # m/s², x, y, z of CAMERA
 _ACCELERATION_TIME = 0.2  # seconds that an acceleration lasts
-_SINK = 0.04  # metres that a standing ankle may be off the floor's height by errors
+_SINK = 0.06  # metres that a standing ankle may be off the floor's height by errors
 _SLIDE = 0.1  # metres that it may drift over the floor within _ERROR_TIME
 _LEAST_ERROR = 0.02  # metres at the joint: keypoints and poses are never surer
 
@@ -49,15 +49,17 @@ def locate(
     scores: np.ndarray,
     joints: np.ndarray,
     times: np.ndarray,
+    start: np.ndarray,
     standing: Standing | None = None,
 ) -> np.ndarray:
     """(T, 3) float64 metres: the pelvis in CAMERA.
 
     rays: (T, J, 2) x/z, y/z; scores: (T, J) 0..1; joints: (T, J, 3) metres, CAMERA_ROOT;
-    times: (T,) seconds. Frames without any evidence are bridged within their segment.
+    times: (T,) seconds; start: (T, 3) metres, about where: from `locate_each` or an earlier path.
+    Frames without any evidence are bridged within their segment.
     """
     weights = scores.astype(np.float64) ** 2
-    root = locate_each(rays, scores, joints)
+    root = start.copy()
     error = _typical_error(residuals(rays, joints, root), weights)
     anchor = _anchor(root, weights)
     for _ in range(_ITERATIONS):
@@ -71,7 +73,7 @@ def locate(
 
 
 def locate_each(rays: np.ndarray, scores: np.ndarray, joints: np.ndarray) -> np.ndarray:
-    """(T, 3) the pelvis in CAMERA from each frame alone; arguments as for `locate`."""
+    """(T, 3) metres: the pelvis in CAMERA from each frame alone; arguments as for `locate`."""
     weights = scores.astype(np.float64) ** 2
     # At first each joint's direction is taken as seen: then the equations are linear.
     offset = rays * joints[..., 2:] - joints[..., :2]

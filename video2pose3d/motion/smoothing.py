@@ -9,7 +9,7 @@ from video2pose3d.motion.clock import durations, segments
 METHODS = ("gaussian", "one_euro", "none")
 
 # Lifters that see a second at once shake little: more would round off quick movements.
-GAUSSIAN_SIGMA = 0.04  # seconds
+GAUSSIAN_SIGMA = 0.05  # seconds
 # Casiez et al., "1 € Filter", CHI 2012: cutoff = minimum + slope * speed.
 ONE_EURO_CUTOFF = 1.0  # Hz, of a joint at rest
 ONE_EURO_SLOPE = 2.0  # Hz per m/s
