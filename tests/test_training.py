@@ -139,6 +139,25 @@ def test_an_upper_body_is_turned_to_the_legs_heading():
     assert (across[..., 0] < 0).all()
 
 
+def test_bent_people_have_their_bones_and_their_knees_in_front():
+    joints = np.repeat(walk(40)[None], 200, axis=0)
+    bent = data._bend(joints, np.random.default_rng(0), share=1.0)
+    for parent, child in H36M17.bones:
+        before, after = (
+            np.linalg.norm(x[:, :, child] - x[:, :, parent], axis=-1) for x in (joints, bent)
+        )
+        np.testing.assert_allclose(after, before)
+    np.testing.assert_allclose(bent[..., 2].min(axis=2), joints[..., 2].min(axis=2))
+    assert np.abs(bent - joints).max(axis=(1, 2, 3)).mean() > 0.3  # most are bent a good deal
+    left = bent[:, :, H36M17.index("left_hip")] - bent[:, :, H36M17.index("right_hip")]
+    for side in ("left", "right"):
+        hip, knee, ankle = (
+            bent[:, :, H36M17.index(f"{side}_{j}")] for j in ("hip", "knee", "ankle")
+        )
+        hinge = (np.cross(knee - hip, ankle - knee) * left).sum(axis=-1)
+        assert hinge.min() > -0.005
+
+
 # ------------------------------------------------------------------ losses
 
 

@@ -94,6 +94,7 @@ class Recipe:
     fps: tuple[float, float] = (24, 60)
     speed: tuple[float, float] = (0.75, 1.35)
     splice: float = 0.25  # share of windows with the upper body of another clip
+    bend: float = 0.35  # share of windows with legs, trunk or arms bent further: squats, sitting
     tilt: float = 0.08  # share of windows turned over: lying, hanging, rolling
     distance: tuple[float, float] = (1.8, 12.0)
     from_above: float = 0.12  # share of cameras that look down steeply
@@ -122,6 +123,7 @@ class Sampler:
         rng = self.rng
         joints, weights = self._motion(B, T)
         joints = _reshape(joints, rng)
+        joints = _bend(joints, rng, self.recipe.bend)
         joints = _turn_over(joints, rng, self.recipe.tilt)
         points = detector_points(joints, rng)
         camera = _Cameras.draw(joints, rng, self.recipe)
@@ -220,6 +222,65 @@ def _reshape(joints: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     lift = joints[..., 2].min(axis=2) - shaped[..., 2].min(axis=2)
     shaped[..., 2] += lift[..., None]
     return shaped
+
+
+def _bend(joints: np.ndarray, rng: np.random.Generator, share: float) -> np.ndarray:
+    """Poses that the motion capture lacks: deep and wide squats, sitting, stooping, raised arms.
+
+    Thighs and shins, the trunk and the arms are turned further, for the whole window or to and
+    fro. Hips and knees stay within their range; the lowest joint stays at its height.
+    """
+    B, T = joints.shape[:2]
+    bent = joints.copy()
+    left = _unit(joints[:, :, J("left_hip")] - joints[:, :, J("right_hip")])
+    front = _unit(np.cross(left, joints[:, :, J("thorax")] - joints[:, :, J("pelvis")]))
+    up = np.cross(front, left)
+    period, phase = rng.uniform(0.5, 3, (B, 1)), rng.uniform(0, 2 * np.pi, (B, 1))
+    sway = 0.5 - 0.5 * np.cos(2 * np.pi * np.linspace(0, 1, T) / period + phase)
+    amount = np.where(rng.random((B, 1)) < 0.4, 1.0, sway)  # (B, T) 0..1
+
+    def degrees(low: float, high: float, part: float) -> np.ndarray:
+        """A turn (B, T) in radians for `part` of the windows."""
+        chosen = rng.random((B, 1)) < part * share
+        return np.where(chosen, np.radians(rng.uniform(low, high, (B, 1))), 0.0) * amount
+
+    def angle_between(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        return np.arccos(np.clip((_unit(a) * _unit(b)).sum(axis=-1), -1, 1))
+
+    both = rng.random((B, 1)) < 0.65  # legs alike
+    turns = [(degrees(0, 110, 0.6), degrees(-10, 65, 0.6), degrees(0, 140, 0.6)) for _ in range(2)]
+    chosen = rng.random((B, 1)) < 0.7  # hips and knees bend together, as in squats and on chairs
+    for side, sign, own in (("left", 1.0, turns[0]), ("right", -1.0, turns[1])):
+        hip, knee, ankle = H36M17.indices(f"{side}_hip", f"{side}_knee", f"{side}_ankle")
+        flexion, spread, fold = (
+            np.where(both, first, mine) for first, mine in zip(turns[0], own, strict=True)
+        )
+        fold = np.where(chosen & (flexion > 0), flexion * 1.15, fold)
+        thigh, shin = (
+            joints[:, :, knee] - joints[:, :, hip],
+            joints[:, :, ankle] - joints[:, :, knee],
+        )
+        flexion = np.clip(flexion, 0, np.maximum(np.radians(130) - angle_between(thigh, -up), 0))
+        fold = np.clip(fold, 0, np.maximum(np.radians(150) - angle_between(thigh, shin), 0))
+        R = _about(front, sign * spread) @ _about(left, -flexion)  # (B, T, 3, 3)
+        shin = (R @ _about(left, fold) @ shin[..., None])[..., 0]
+        bent[:, :, knee] = bent[:, :, hip] + (R @ thigh[..., None])[..., 0]
+        bent[:, :, ankle] = bent[:, :, knee] + shin
+
+    R = (
+        _about(left, degrees(-15, 70, 0.4))
+        @ _about(front, degrees(-25, 25, 0.4))
+        @ _about(up, degrees(-40, 40, 0.4))
+    )
+    bent[:, :, UPPER] = _rotate(R, bent[:, :, UPPER] - bent[:, :, :1]) + bent[:, :, :1]
+    for side in ("left", "right"):
+        shoulder, *arm = H36M17.indices(*(f"{side}_{j}" for j in ("shoulder", "elbow", "wrist")))
+        axis = np.broadcast_to(_unit(rng.standard_normal((B, 1, 3))), (B, T, 3))
+        R = _about(axis, degrees(0, 90, 0.5))
+        centre = bent[:, :, shoulder, None]
+        bent[:, :, arm] = _rotate(R, bent[:, :, arm] - centre) + centre
+    bent[..., 2] += (joints[..., 2].min(axis=2) - bent[..., 2].min(axis=2))[..., None]
+    return bent
 
 
 def _turn_over(joints: np.ndarray, rng: np.random.Generator, share: float) -> np.ndarray:
