@@ -149,6 +149,8 @@ def test_lengths_become_exact_and_the_root_stays(seed: int, error: float) -> Non
     for parent, child in H36M17.bones:
         length = np.linalg.norm(out[:, child] - out[:, parent], axis=-1)
         np.testing.assert_allclose(length, lengths[child], atol=1e-9)
+    hips = out[:, H36M17.indices("left_hip", "right_hip")]
+    np.testing.assert_allclose(hips.mean(axis=1), out[:, 0], atol=1e-9)  # a straight pelvis
 
 
 # root

@@ -28,7 +28,7 @@ def set_lengths(joints: np.ndarray, bone_lengths: np.ndarray, skeleton: Skeleton
 
     Each bone first pushes or pulls both its ends by half of what it lacks, a few times over, so
     that the correction is shared out and does not pile up at hands and feet; a last walk down the
-    tree makes every length exact. The root stays.
+    tree makes every length exact, and the pelvis one straight bone from hip to hip. The root stays.
     """
     out = joints.astype(np.float64)
     root = out[:, [skeleton.parents.index(-1)]].copy()
@@ -39,6 +39,10 @@ def set_lengths(joints: np.ndarray, bone_lengths: np.ndarray, skeleton: Skeleton
             out[:, child] += lack / 2
             out[:, parent] -= lack / 2
     relaxed = out.copy()
+    right, left = skeleton.indices("right_hip", "left_hip")
+    across = (relaxed[:, left] - relaxed[:, right]) / 2
+    pelvis = relaxed[:, skeleton.parents[left]]
+    relaxed[:, right], relaxed[:, left] = pelvis - across, pelvis + across
     for parent, child in skeleton.bones:
         direction = _direction(relaxed[:, child] - relaxed[:, parent])
         out[:, child] = out[:, parent] + bone_lengths[child] * direction
