@@ -230,9 +230,10 @@ def test_the_two_rendered_people_are_told_apart_throughout(data: Path) -> None:
     truth = np.load(data / "examples/two_people_truth.npz")["bbox"]
     linking = _watch_clip(data, data / "examples/two_people.mp4", 0, 10**6)
     assert len(linking.tracks) == 2
+    # One hides the other for six frames.
+    assert sum(len(track.frames) for track in linking.tracks) >= 2 * len(truth) - 8
     for track in linking.tracks:
         assert (track.frames[0], track.frames[-1]) == (0, len(truth) - 1)
-        assert len(track.frames) > 0.9 * len(truth)
         off = np.abs(track.boxes[:, None] - truth[track.frames]).mean(axis=2)  # (T, 2 people)
         clear = np.abs(truth[track.frames, 0, 0] - truth[track.frames, 1, 0]) > 80
         assert len(set(off[clear].argmin(axis=1).tolist())) == 1
