@@ -11,6 +11,7 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -81,11 +82,12 @@ def save(
     frames: the window it was trained on; about: whatever else its users should know (licence,
     training data, scores), as text.
     """
+    config: Any = model.config
     metadata = {
         **about,
         "format": FORMAT,
         "lifter": name,
-        "config": json.dumps(dataclasses.asdict(model.config)),
+        "config": json.dumps(dataclasses.asdict(config)),
         "normalisation": NORMALISATION,
         "unit": "metre",
         "frames": str(frames),

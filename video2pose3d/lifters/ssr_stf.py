@@ -75,11 +75,11 @@ class DepthWise(nn.Conv2d):
         The backward pass of strips that are dilated along the frames is five times slower.
         """
         B, T, J, C = x.shape
-        d, padding = self.dilation[0], self.padding
-        if d == 1 or self.kernel_size[0] == 1:
+        d, taps = self.dilation[0], self.kernel_size[0]
+        if d == 1 or taps == 1:
             return super().forward(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
         x = F.pad(x, (0, 0, 0, 0, 0, -T % d)).view(B, -1, d * J, C).permute(0, 3, 1, 2)
-        x = F.conv2d(x, self.weight, self.bias, padding=(padding[0] // d, 0), groups=C)
+        x = F.conv2d(x, self.weight, self.bias, padding=(taps // 2, 0), groups=C)
         return x.permute(0, 2, 3, 1).reshape(B, -1, J, C)[:, :T]
 
 

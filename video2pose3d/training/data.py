@@ -178,6 +178,12 @@ def _smooth_noise(rng: np.random.Generator, shape: tuple[int, ...], rho: np.ndar
     return noise
 
 
+def _log_uniform(
+    rng: np.random.Generator, span: tuple[float, float], shape: tuple[int, ...]
+) -> np.ndarray:
+    return np.exp(rng.uniform(np.log(span[0]), np.log(span[1]), shape))
+
+
 def _unit(v: np.ndarray) -> np.ndarray:
     return v / np.maximum(np.linalg.norm(v, axis=-1, keepdims=True), 1e-8)
 
@@ -371,7 +377,7 @@ class _Cameras:
         B, T = joints.shape[:2]
         pelvis = joints[:, :, 0]
         centre = np.median(pelvis, axis=1)
-        distance = np.exp(rng.uniform(*np.log(recipe.distance), B))
+        distance = _log_uniform(rng, recipe.distance, (B,))
         height = rng.uniform(0.2, 3.5, B) * np.where(rng.random(B) < 0.5, 0.6, 1.0)
         elevation = np.arctan2(height - centre[:, 2], distance)
         above = rng.random(B) < recipe.from_above
@@ -393,7 +399,8 @@ class _Cameras:
             _rotate(R[:, None], joints - centre[:, None, None])
             + [0, 0, 1] * distance[:, None, None, None]
         )
-        away = np.maximum(0.7 - seen[..., 2].min(axis=(1, 2)), 0)  # nobody walks into the lens
+        nearest: np.ndarray = seen[..., 2].min(axis=(1, 2))
+        away = np.maximum(0.7 - nearest, 0)  # nobody walks into the lens
         distance = distance + away
         position = centre + distance[:, None] * towards
 
@@ -415,7 +422,7 @@ class _Cameras:
         )
         R = aim[:, None] @ hand @ R[:, None]  # (B, T, 3, 3)
         t = -(R @ position[:, None, :, None])[..., 0]
-        error = np.exp(rng.uniform(*np.log(recipe.focal_error), B))
+        error = _log_uniform(rng, recipe.focal_error, (B,))
         error = np.where(rng.random(B) < 0.25, 1.0, error)
         return cls(R, t, error)
 
@@ -440,7 +447,7 @@ def detect(
     def share(p: float, *shape: int) -> np.ndarray:
         return rng.random((B, *shape)) < p
 
-    level = np.exp(rng.uniform(*np.log(recipe.noise), (B, 1, 1)))
+    level = _log_uniform(rng, recipe.noise, (B, 1, 1))
     level = np.where(share(recipe.clean, 1, 1), 0.0, level)
     hidden = _hidden(joints) * rng.uniform(0, 3, (B, 1, 1))
     sigma = level * SPREAD * (1 + hidden)  # (B, T, J)

@@ -59,10 +59,11 @@ class TrainingConfig:
             path = shipped if not Path(path).exists() and shipped.exists() else Path(path)
             table = tomllib.loads(path.read_text(encoding="utf-8"))
             table["stage"] = tuple(Stage(**stage) for stage in table["stage"])
-            recipe = table.get("recipe", {})
-            table["recipe"] = Recipe(
-                **{k: tuple(v) if isinstance(v, list) else v for k, v in recipe.items()}
-            )
+            recipe: dict[str, Any] = {
+                key: tuple(value) if isinstance(value, list) else value
+                for key, value in table.get("recipe", {}).items()
+            }
+            table["recipe"] = Recipe(**recipe)
             return cls(**table)
         except FileNotFoundError:
             names = ", ".join(sorted(p.name for p in CONFIGS.glob("*.toml")))
