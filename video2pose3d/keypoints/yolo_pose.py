@@ -47,13 +47,14 @@ class Backend:
         """images: N RGB uint8 (H, W, 3); boxes: (N, 4) px → xy (N, 17, 2) px, scores (N, 17)."""
         xy = np.zeros((len(boxes), len(COCO17), 2), dtype=np.float32)
         scores = np.zeros((len(boxes), len(COCO17)), dtype=np.float32)
-        windows = [
-            window_around(box, image.shape, _PADDING)
-            for image, box in zip(images, boxes, strict=True)
-        ]
-        whole = [i for i, window in enumerate(windows) if window is not None]
-        corners = np.array([windows[i][:2] for i in whole], dtype=np.float32)
-        crops = [images[i][y1:y2, x1:x2] for i in whole for x1, y1, x2, y2 in (windows[i],)]
+        whole, corners, crops = [], [], []
+        for i, (image, box) in enumerate(zip(images, boxes, strict=True)):
+            window = window_around(box, image.shape, _PADDING)
+            if window is not None:
+                x1, y1, x2, y2 = window
+                whole.append(i)
+                corners.append(np.array([x1, y1], dtype=np.float32))
+                crops.append(image[y1:y2, x1:x2])
         mirrored = [np.ascontiguousarray(crop[:, ::-1]) for crop in crops]
         found = self._network(crops + mirrored, _MIN_SCORE)
         for n, i in enumerate(whole):

@@ -10,6 +10,7 @@ import importlib.util
 import os
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -60,7 +61,7 @@ class Pose:
         with _silence():
             from mediapipe.python.solutions.pose import Pose as Solution
 
-            self._solution = Solution(
+            self._solution: Any = Solution(
                 static_image_mode=True,
                 model_complexity=1,
                 min_detection_confidence=min_confidence,

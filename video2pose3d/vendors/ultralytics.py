@@ -17,6 +17,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import cv2
 import numpy as np
@@ -75,7 +76,7 @@ class YOLO:
     """
 
     def __init__(self, weights: Path, device: str, *, task: str, size: int = 640) -> None:
-        self.network = _load(weights, task).to(device, memory_format=torch.channels_last)
+        self.network: Any = _load(weights, task).to(device, memory_format=torch.channels_last)
         self.device = torch.device(device)
         self.size = size
         head = self.network.model[-1]
@@ -93,7 +94,8 @@ class YOLO:
         self._classes = int(head.nc)
         self._person = people[0] if people else 0
         # (K, 2 or 3) keypoints a person, each x, y and, mostly, visibility.
-        self.keypoints_shape: tuple[int, int] = tuple(getattr(head, "kpt_shape", (0, 0)))
+        joints, numbers = getattr(head, "kpt_shape", (0, 0))
+        self.keypoints_shape = (int(joints), int(numbers))
 
     @torch.inference_mode()
     def __call__(self, images: Sequence[np.ndarray], min_score: float) -> list[np.ndarray]:
@@ -169,38 +171,38 @@ class YOLO:
         return rows
 
 
-def _load(weights: Path, task: str) -> torch.nn.Module:
+def _load(weights: Path, task: str) -> Any:
     """The network in a .pt file, fused, in evaluation mode; UserError when it holds none.
 
     These files are pickles of whole modules. Only classes of YOLO networks are rebuilt, and those
     without running a constructor, so that a file from a stranger can't run code of its own.
     """
     cure = "give a YOLO .pt file as published by ultralytics or trained with it"
+    if not weights.is_file():
+        raise UserError("no such weights file", path=weights)
+    strange: list[str] = []
     try:
-        refused = torch.serialization.get_unsafe_globals_in_checkpoint(weights)
-        allowed = [entry for name in refused if (entry := _allowed(name))]
+        needed = torch.serialization.get_unsafe_globals_in_checkpoint(weights)
+        strange = [name for name in needed if _allowed(name) is None]
+        allowed: list[Any] = [entry for name in needed if (entry := _allowed(name)) is not None]
         with torch.serialization.safe_globals(allowed), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch warns of pickles it did not write itself
             checkpoint = torch.load(weights, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise UserError("no such weights file", path=weights) from None
     except Exception as error:  # a damaged or foreign file fails in as many ways as there are files
-        reason = str(error).strip().splitlines()
-        strange = [name for name in locals().get("refused", []) if not _allowed(name)]
         what = f"holds {strange[0]}, no part of a YOLO network" if strange else "not a YOLO network"
-        detail = "" if strange or not reason else f" ({type(error).__name__})"
-        raise UserError(what + detail, path=weights, cure=cure) from error
-    network = None
+        raise UserError(what, path=weights, cure=cure) from error
+    found = None
     if isinstance(checkpoint, dict):
-        network = checkpoint.get("ema") or checkpoint.get("model")
-    if not isinstance(network, torch.nn.Module) or not hasattr(network, "model"):
+        found = checkpoint.get("ema") or checkpoint.get("model")
+    if not isinstance(found, torch.nn.Module) or not hasattr(found, "model"):
         raise UserError("not a YOLO network (perhaps its bare state_dict)", path=weights, cure=cure)
-    found = "pose" if hasattr(network.model[-1], "kpt_shape") else type(network.model[-1]).__name__
-    if task == "pose" and found != "pose":
+    network: Any = found
+    head = network.model[-1]
+    if task == "pose" and not hasattr(head, "kpt_shape"):
         raise UserError(
             "this YOLO network gives no keypoints", path=weights, cure="give one named ...-pose.pt"
         )
-    if task == "detect" and not hasattr(network.model[-1], "nc"):
+    if not hasattr(head, "nc"):
         raise UserError("this YOLO network finds no boxes", path=weights, cure=cure)
     for module in network.modules():
         if isinstance(module, torch.nn.Upsample):  # absent from files of older torch
