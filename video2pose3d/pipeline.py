@@ -159,7 +159,7 @@ def process(
     clock = Clock()
     camera = choose_camera(clip.size, options)
     sightings = _watch(clip, networks, clock, progress)
-    tracks = tracking.select([seen.track for seen in sightings], _whom(options.person))
+    tracks = tracking.select([seen.track for seen in sightings], _whom(networks, options))
     chosen = {track.id for track in tracks}
     sightings = [seen for seen in sightings if seen.track.id in chosen]
     scene, report = _reconstruct(
@@ -277,10 +277,11 @@ def _watch(clip: Video, networks: Networks, clock: Clock, progress: Progress) ->
         ]
 
 
-def _whom(person: str) -> Literal["largest", "all"] | int:
-    if person == "largest" or person == "all":
-        return person
-    return int(person)
+def _whom(networks: Networks, options: Options) -> Literal["largest", "all"] | int:
+    """Whose track is wanted; mediapipe finds one person, so what else it tracks are scraps."""
+    if options.person == "largest" or networks.names["detector"] == "mediapipe":
+        return "largest"
+    return "all" if options.person == "all" else int(options.person)
 
 
 def _batches(clip: Video) -> Iterator[list[np.ndarray]]:
