@@ -392,7 +392,7 @@ class _Cameras:
             ],
             axis=-1,
         )
-        forward = -towards
+        forward = -1.0 * towards
         right = _unit(np.cross(forward, UP))
         R = np.stack([right, np.cross(forward, right), forward], axis=-2)  # (B, 3, 3)
         seen = (
