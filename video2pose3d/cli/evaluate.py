@@ -14,10 +14,20 @@ from video2pose3d.cli import _options
 @click.command("evaluate")
 @click.argument("dataset", metavar="mocap|TRUTH.npz")
 @click.option("--data", type=click.Path(path_type=Path), help="Folder of the data set.")
-@click.option("--weights", "lifter", default="ssr_stf", show_default=True, metavar="NAME|PATH",
-              help="The lifter to measure.")
-@click.option("--poses", type=click.Path(path_type=Path), metavar="POSES.npz",
-              help="The result to hold against TRUTH.npz.")
+@click.option(
+    "--weights",
+    "lifter",
+    default="ssr_stf",
+    show_default=True,
+    metavar="NAME|PATH",
+    help="The lifter to measure.",
+)
+@click.option(
+    "--poses",
+    type=click.Path(path_type=Path),
+    metavar="POSES.npz",
+    help="The result to hold against TRUTH.npz.",
+)
 @_options.device
 @_options.common
 def command(
