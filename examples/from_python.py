@@ -17,6 +17,6 @@ print(
     f"the pelvis moved {np.linalg.norm(path, axis=1).sum():.2f} m in {result.timestamps[-1]:.2f} s"
 )
 
-result.save(here / "out" / "from_python")  # what the command writes
-again = v2p.load(here / "out" / "from_python" / "poses.npz")
+result.save(here / "out")  # what the command writes, in out/walk
+again = v2p.load(here / "out" / "walk" / "poses.npz")
 print("people in the file:", [p.id for p in again.people])

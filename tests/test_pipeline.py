@@ -12,7 +12,6 @@ import video2pose3d
 from video2pose3d import pipeline
 from video2pose3d.errors import UserError
 from video2pose3d.options import Options
-from video2pose3d.pipeline import Saving
 from video2pose3d.skeletons import H36M17
 
 
@@ -73,7 +72,7 @@ def test_person_chooses_by_id_or_size(networks, tmp_path):
 
 
 def test_what_is_saved_is_what_the_contract_lists(two_people, tmp_path):
-    files = two_people.save(tmp_path / "two")
+    files = two_people.save(tmp_path)
     assert {file.name for file in files} == {
         "poses.npz", "person-1.bvh", "person-2.bvh", "overlay.mp4", "animation.mp4", "report.json",
     }  # fmt: skip
@@ -102,8 +101,8 @@ def test_what_is_saved_is_what_the_contract_lists(two_people, tmp_path):
 
 
 def test_saved_poses_load_again(two_people, tmp_path):
-    two_people.save(tmp_path, Saving(exports=(), overlay=False, animation=False))
-    again = video2pose3d.load(tmp_path / "poses.npz")
+    two_people.save(tmp_path, exports=(), overlay=False, animation=False)
+    again = video2pose3d.load(tmp_path / "two" / "poses.npz")
     for ours, theirs in zip(two_people.people, again.people, strict=True):
         np.testing.assert_array_equal(ours.joints_world, theirs.joints_world)
         np.testing.assert_array_equal(ours.poses.joints, theirs.poses.joints)
@@ -113,10 +112,10 @@ def test_saved_poses_load_again(two_people, tmp_path):
 def test_nobody_there_gives_empty_poses_and_says_so(networks, tmp_path):
     path = figures.write_clip(tmp_path / "empty.mp4", people=0, frames=5)
     result = pipeline.process(pipeline.open_clip(path, Options()), networks, Options())
-    files = result.save(tmp_path / "out")
+    files = result.save(tmp_path)
     assert [file.name for file in files] == ["poses.npz", "report.json"]
     assert "no person found" in result.report["warnings"]
-    assert len(video2pose3d.load(tmp_path / "out" / "poses.npz").people) == 0
+    assert len(video2pose3d.load(tmp_path / "empty" / "poses.npz").people) == 0
 
 
 def test_a_part_of_the_clip(networks, tmp_path):
@@ -132,4 +131,4 @@ def test_one_frame(networks, tmp_path):
     result = pipeline.process(pipeline.open_clip(path, Options()), networks, Options())
     assert result.people[0].joints_world.shape == (1, 17, 3)
     assert np.isfinite(result.people[0].joints_world).all()
-    assert len(result.save(tmp_path / "out")) == 5
+    assert len(result.save(tmp_path)) == 5

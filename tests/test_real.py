@@ -147,7 +147,7 @@ def test_the_example_for_python_runs(tmp_path):
     done = _python(tmp_path / "from_python.py", home=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "(15, 17, 3)" in done.stdout
-    assert (tmp_path / "out" / "from_python" / "person-1.bvh").exists()
+    assert (tmp_path / "out" / "walk" / "person-1.bvh").exists()
 
 
 def _python(script, home):

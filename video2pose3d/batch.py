@@ -63,13 +63,12 @@ class Outcome:
 
 
 def place_inputs(inputs: Iterable[str]) -> list[tuple[str, Path]]:
-    """Each input of `run` as it stands, with the name of its results: the file's own name."""
+    """Each input of `run` as it stands, with the name of its results and the file's ending."""
     places = []
     for source in inputs:
-        if source.isdecimal() and not Path(source).exists():
-            places.append((source, Path(f"webcam-{source}")))
-        else:
-            places.append((source, Path(Path(os.path.abspath(source)).name)))
+        path = Path(source)
+        ending = path.suffix if path.is_file() else ""
+        places.append((source, Path(pipeline.name_of(path) + ending)))
     return places
 
 
@@ -179,7 +178,7 @@ def _do(
         with bars(job.folder.name) as progress:
             result = pipeline.process(clip, networks, options, progress=progress)
             former = _files_of(job.folder)
-            files = result.save(job.folder, saving, progress=progress)
+            files = result.write(job.folder, saving, progress=progress)
             for stale in former - {file.name for file in files}:
                 (job.folder / stale).unlink(missing_ok=True)
     except UserError as error:

@@ -23,7 +23,7 @@ class Options:
     keypoints_weights: str | None = None
     lifter: str = "ssr_stf"
     trust_weights: bool = False
-    person: str = "all"
+    person: str | int = "all"
     fov: float | None = None
     camera: Path | None = None
     height: float | None = None
@@ -35,7 +35,7 @@ class Options:
     offline: bool = False
 
     def __post_init__(self) -> None:
-        if self.person not in ("all", "largest") and not self.person.isdecimal():
+        if self.person not in ("all", "largest") and not str(self.person).isdecimal():
             raise UserError(f"--person {self.person}: expected all, largest or an id (a number)")
         if self.fov is not None and not 1 <= self.fov <= 179:
             raise UserError(f"--fov {self.fov:g}: expected degrees from 1 to 179")

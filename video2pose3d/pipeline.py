@@ -82,26 +82,32 @@ class Saving:
 class Result(Scene):
     """A Scene that knows its clip and its report, and can be saved as the command saves it.
 
-    clip: the video, for the overlay (None: made from keypoints or loaded); report: what report.json
-    says; clock: seconds of each stage so far.
+    name: of the clip, and of its folder; clip: the video, for the overlay (None: made from
+    keypoints, or loaded); report: what report.json says; clock: seconds of each stage so far.
     """
 
+    name: str
     clip: Video | None
     report: dict[str, Any]
     clock: Clock
 
     def save(
         self,
-        folder: str | os.PathLike[str],
-        saving: Saving | None = None,
+        output: str | os.PathLike[str],
         *,
-        progress: Progress = quiet,
+        exports: Sequence[str] = EXPORTS,
+        overlay: bool = True,
+        animation: bool = True,
     ) -> list[Path]:
-        """Write what the command writes into `folder`; each file appears whole or not at all.
+        """Write what the command writes: a folder of the clip's name in `output`, and its files."""
+        saving = Saving(tuple(exports), overlay, animation)
+        return self.write(Path(output) / self.name, saving)
+
+    def write(self, folder: Path, saving: Saving, *, progress: Progress = quiet) -> list[Path]:
+        """Write the files into `folder` itself; each appears whole or not at all.
 
         Returns the files, report.json last: where it lies, everything else lies too.
         """
-        folder, saving = Path(folder), saving or Saving()
         _make(folder)
         (folder / "report.json").unlink(missing_ok=True)
         with self.clock.stage("export"):
@@ -144,12 +150,21 @@ def run(source: str | os.PathLike[str], *, progress: Progress = quiet, **options
 
 def load(path: str | os.PathLike[str]) -> Result:
     """A saved poses.npz, to look at, export or render. UserError for a file that is none."""
-    return _result(npz.read(Path(path)), clip=None, report={}, clock=Clock())
+    path = Path(path)
+    return _result(npz.read(path), path.absolute().parent.name, clip=None, report={})
 
 
 def open_clip(source: str | os.PathLike[str], options: Options) -> Video:
     """The part of a video that the options ask for; UserError for a file that is no video."""
     return video.open_video(source, start=options.start, end=options.end, sequence_fps=options.fps)
+
+
+def name_of(source: Path) -> str:
+    """What a clip's results are called: its stem, a folder's whole name, webcam-0."""
+    if source.name.isdecimal() and not source.exists():
+        return f"webcam-{source}"
+    path = Path(os.path.abspath(source))
+    return path.name if path.is_dir() else path.stem
 
 
 def process(
@@ -184,7 +199,7 @@ def process(
     }
     for warning in report["warnings"]:
         log.warning("%s: %s", clip.path, warning)
-    return _result(scene, clip=clip, report=report, clock=clock)
+    return _result(scene, name_of(clip.path), clip=clip, report=report, clock=clock)
 
 
 def lift(path: Path, options: Options) -> Result:
@@ -199,7 +214,7 @@ def lift(path: Path, options: Options) -> Result:
     lifter = lifters.load(find_lifter(options), choose_device(options.device))
     camera = choose_camera(size, options)
     scene, report = _reconstruct(sightings, timestamps, fps, camera, lifter, options, clock)
-    return _result(scene, clip=None, report=report, clock=clock)
+    return _result(scene, path.stem, clip=None, report=report, clock=clock)
 
 
 def export(
@@ -365,9 +380,11 @@ def _reconstruct(
     }
 
 
-def _result(scene: Scene, **more: Any) -> Result:
+def _result(
+    scene: Scene, name: str, clip: Video | None, report: dict[str, Any], clock: Clock | None = None
+) -> Result:
     fields = {field.name: getattr(scene, field.name) for field in dataclasses.fields(Scene)}
-    return Result(**fields, **more)
+    return Result(**fields, name=name, clip=clip, report=report, clock=clock or Clock())
 
 
 def _make(folder: Path) -> None:
