@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 from mocap import walk
+from scipy.spatial.transform import Rotation
 from torch import nn
 
 from video2pose3d import evaluation
@@ -71,7 +72,16 @@ def clip(people: int, frames: int = 30) -> np.ndarray:
 def write(folder, truth, joints, valid):
     truth = truth[:, 0] if truth.shape[1] == 1 else truth
     np.savez(folder / "truth.npz", camera=truth)
-    np.savez(folder / "poses.npz", joints_3d=joints.astype(np.float32), valid=valid)
+    matrix = np.eye(4)  # a world turned away from the camera, and off its place
+    matrix[:3, :3], matrix[:3, 3] = Rotation.from_euler("xyz", [170, 10, 20], True).as_matrix(), 2
+    world = joints @ matrix[:3, :3].T + matrix[:3, 3]
+    np.savez(
+        folder / "poses.npz",
+        joints_3d=joints.astype(np.float32),
+        joints_world=world.astype(np.float32),
+        world_from_camera=matrix,
+        valid=valid,
+    )
     return folder / "poses.npz", folder / "truth.npz"
 
 
@@ -82,8 +92,8 @@ def test_people_are_paired_by_their_error_and_only_valid_frames_count(tmp_path):
     valid = np.ones(found.shape[:2], bool)
     valid[0, 20:] = False
     found[0, 20:] = np.nan
-    first, second = evaluation.evaluate_result(*write(tmp_path, truth, found, valid))
-    assert (first.name, first.frames, second.frames) == ("person 1", 30, 20)
+    first, _, second, _ = evaluation.evaluate_result(*write(tmp_path, truth, found, valid))
+    assert (first.name, first.frames, second.frames) == ("person 1, as lifted", 30, 20)
     assert first.mpjpe < 0.01
     assert 60 < second.mpjpe < 140
     assert second.p_mpjpe < second.mpjpe
@@ -92,7 +102,7 @@ def test_people_are_paired_by_their_error_and_only_valid_frames_count(tmp_path):
 def test_somebody_who_was_not_found_has_no_score(tmp_path):
     truth = clip(people=2)
     found = truth[:, 1:].swapaxes(0, 1)
-    first, second = evaluation.evaluate_result(
+    first, _, second, _ = evaluation.evaluate_result(
         *write(tmp_path, truth, found, np.ones(found.shape[:2], bool))
     )
     assert (first.frames, second.frames) == (0, 30)
@@ -102,10 +112,11 @@ def test_somebody_who_was_not_found_has_no_score(tmp_path):
 def test_where_the_person_stands_does_not_count(tmp_path):
     truth = clip(people=1)
     found = truth.swapaxes(0, 1) - [0, 0, 3.0]
-    (only,) = evaluation.evaluate_result(
+    lifted, moved = evaluation.evaluate_result(
         *write(tmp_path, truth, found, np.ones(found.shape[:2], bool))
     )
-    assert only.mpjpe < 0.01
+    assert lifted.mpjpe < 0.01
+    assert moved.mpjpe < 0.01  # the world's turn is undone
 
 
 def test_files_that_do_not_belong_together_are_one_clear_error(tmp_path):

@@ -48,13 +48,14 @@ def test_the_readme_s_first_command_goes_through_offline(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "detector: mediapipe, one person only" in done.stderr
     assert "1 person in 240 frames" in done.stdout
-    (score,) = evaluation.evaluate_result(
+    score, moved = evaluation.evaluate_result(
         tmp_path / "out" / "walk" / "poses.npz", EXAMPLES / "walk_truth.npz"
     )
     assert score.frames > 230
     # MediaPipe's own world landmarks score 82.5 and 64.8 mm here.
     assert score.mpjpe < MPJPE
     assert score.p_mpjpe < P_MPJPE
+    assert moved.mpjpe < score.mpjpe + 2  # what comes after the lifter must not lose what it gave
 
 
 MPJPE, P_MPJPE = 82.5, 64.8
