@@ -50,7 +50,11 @@ class Networks:
             detector=discovery.load("detectors", finder).build(detector_file, device),
             keypoints=discovery.load("keypoints", keypoints_name).build(keypoints_file, device),
             lifter=lifters.load(lifter_file, device),
-            names={"detector": detector_name, "keypoints": keypoints_name, "device": device},
+            names={
+                "detector": detector_name,
+                "keypoints": keypoints_name,
+                "lifter": options.lifter,
+            },
             weights=[describe_weights(f) for f in (*files, lifter_file)],
         )
 
