@@ -326,14 +326,21 @@ def detector_points(joints: np.ndarray, rng: np.random.Generator | None) -> np.n
         return rng.uniform(low, high, (B, 1, 1))
 
     points = joints.copy()
-    for pair, width, up in (
-        (("left_hip", "right_hip"), draw(0.85, 1.35), draw(-0.045, 0.04)),
-        (("left_shoulder", "right_shoulder"), draw(0.86, 1.08), draw(-0.015, 0.045)),
+    for pair, width, up, ahead in (
+        # Hips are pointed at on the body's surface, shoulders above the joint and further in.
+        (("left_hip", "right_hip"), draw(0.85, 1.35), draw(-0.045, 0.035), draw(-0.01, 0.06)),
+        (
+            ("left_shoulder", "right_shoulder"),
+            draw(0.78, 1.04),
+            draw(-0.01, 0.045),
+            draw(-0.025, 0.025),
+        ),
     ):
         a, b = H36M17.indices(*pair)
         middle, half = (joints[:, :, a] + joints[:, :, b]) / 2, joints[:, :, a] - joints[:, :, b]
-        points[:, :, a] = middle + width * half / 2 + up * body[:, :, 2]
-        points[:, :, b] = middle - width * half / 2 + up * body[:, :, 2]
+        middle = middle + up * body[:, :, 2] + ahead * body[:, :, 1]
+        points[:, :, a] = middle + width * half / 2
+        points[:, :, b] = middle - width * half / 2
     if rng is not None:  # a constant place of its own for every keypoint, in the body's axes
         offset = rng.standard_normal((B, 1, len(H36M17), 3)) * 0.014
         points = points + offset @ body
