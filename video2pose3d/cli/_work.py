@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from video2pose3d.cli import NOTHING_DONE, SOME_FAILED
+from video2pose3d.cli._memory import keep_flat
 from video2pose3d.cli._progress import Bars
 from video2pose3d.options import Options
 
@@ -21,6 +22,7 @@ def work(jobs: list[Job], options: Options, values: dict[str, Any], when_there: 
     from video2pose3d import batch
     from video2pose3d.pipeline import Saving
 
+    keep_flat()
     outcomes = batch.work(
         jobs,
         options,

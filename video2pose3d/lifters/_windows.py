@@ -24,7 +24,7 @@ SIZE_PERCENTILE = 80  # of the person's size over a window: one crouch or bad bo
 FAR = 4.0  # half sizes of the person; garbage keypoints are drawn in to here
 
 TRAINED_FPS = 50.0  # windows are trained on 18 to 80 frames of real time a second
-BATCH_WINDOWS = 24  # windows in memory at once
+BATCH_WINDOWS = 4  # in memory at once, each twice: more are no faster on a CPU
 
 
 def normalise(rays: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
