@@ -3,10 +3,11 @@
 The benchmark, "mocap17 test 1": each clip of a motion capture file is cut into sequences of at most
 243 frames (at its own 50 fps; shorter than 27 left out), and each is filmed by one of four virtual
 cameras in turn (1000 x 1000 px, f = 1145 px, 5 m from the middle of the person's path, 1.6 m high,
-at 45, 135, 225 and 315 degrees). The 2D keypoints are what a COCO detector gives after conversion
-to Human3.6M-17 (`training.data.detector_points` without a random generator), either exact with full
-scores ("clean") or with errors ("noisy"; see `_noisy`) from a generator with a fixed seed. All
-competitors see the same. Errors are relative to the pelvis, in mm; velocity in mm a frame.
+at 45, 135, 225 and 315 degrees); 60 sequences, spread evenly over the file, are taken. The 2D
+keypoints are what a COCO detector gives after conversion to Human3.6M-17
+(`training.data.detector_points` without a random generator), either exact with full scores
+("clean") or with errors ("noisy"; see `_noisy`) from a generator with a fixed seed. All competitors
+see the same. Errors are relative to the pelvis, in mm; velocity in mm a frame.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from video2pose3d.structures import Camera, Keypoints2D
 from video2pose3d.training.data import SPREAD, Mocap, detector_points
 
 LONGEST, SHORTEST = 243, 27  # frames of a sequence
+SEQUENCES = 60  # of the benchmark
 AZIMUTHS = np.radians([45.0, 135.0, 225.0, 315.0])
 DISTANCE, HEIGHT = 5.0, 1.6  # metres
 CAMERA = Camera(
@@ -61,11 +63,11 @@ class Sequence:
     keypoints: dict[str, Keypoints2D]
 
 
-def evaluate_mocap(lifter: Lifter, data: Path, *, limit: int | None = None) -> list[Score]:
+def evaluate_mocap(lifter: Lifter, data: Path, *, limit: int | None = SEQUENCES) -> list[Score]:
     """A lifter and the mean pose on "mocap17 test 1", with noisy and with clean 2D.
 
-    data: folder with test.npz, and train.npz for the mean pose. limit: only so many sequences,
-    spread over the file.
+    data: folder with test.npz, and train.npz for the mean pose. limit: how many sequences, spread
+    evenly over the file; None for all (some 300 in mocap17, five times as long).
     """
     sequences = film(Mocap.read(Path(data) / "test.npz"), limit)
     truth = [sequence.truth for sequence in sequences]
