@@ -1,9 +1,14 @@
 """`python -m video2pose3d` and the `video2pose3d` command."""
 
+import os
 import sys
 
 
 def main() -> None:
+    # OpenMP's threads spin while they wait, which on a machine that others use too costs several
+    # times the work itself; what the user has set is left alone. It is read as torch is imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
     from video2pose3d.cli import video2pose3d
 
     sys.exit(video2pose3d())
