@@ -53,12 +53,9 @@ def test_the_readme_s_first_command_goes_through_offline(tmp_path):
     )
     assert score.frames > 230
     # MediaPipe's own world landmarks score 82.5 and 64.8 mm here.
-    assert score.mpjpe < MPJPE
-    assert score.p_mpjpe < P_MPJPE
+    assert score.mpjpe < 75
+    assert score.p_mpjpe < 60
     assert moved.mpjpe < score.mpjpe + 2  # what comes after the lifter must not lose what it gave
-
-
-MPJPE, P_MPJPE = 82.5, 64.8
 
 
 @pytest.fixture(scope="session")

@@ -523,3 +523,11 @@ def test_a_store_that_cannot_be_written_still_serves(
     with caplog.at_level(logging.WARNING):
         assert weights.find("yolo11n", folder=tmp_path / "own") == path
     assert "can't be kept" in caplog.text
+
+
+def test_a_safetensors_whose_length_begins_like_a_pickle_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "own.safetensors"
+    header = b"{}".ljust(0x0280)
+    path.write_bytes(len(header).to_bytes(8, "little") + header)
+    assert path.read_bytes()[:2] == b"\x80\x02"
+    assert weights.find(path) == path

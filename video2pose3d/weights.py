@@ -305,11 +305,12 @@ def _format(path: Path) -> Literal["safetensors", "pickle"] | None:
     """What a file is by its first bytes: torch's checkpoints, zipped or older, are pickles."""
     with open(path, "rb") as stream:
         head = stream.read(9)
-    if head.startswith((b"PK\x03\x04", b"\x80")):
-        return "pickle"
-    # safetensors: the header's length, 8 bytes little-endian, then the header, which is JSON
+    # safetensors: the header's length, 8 bytes little-endian, then the header, which is JSON. Asked
+    # first, for a length may begin like a pickle; no pickle has a "{" there, it is none of its codes.
     fits = 0 < int.from_bytes(head[:8], "little") <= path.stat().st_size - 8
-    return "safetensors" if head[8:] == b"{" and fits else None
+    if head[8:] == b"{" and fits:
+        return "safetensors"
+    return "pickle" if head.startswith((b"PK\x03\x04", b"\x80")) else None
 
 
 def _missing(entry: Weight, folder: Path | None, offline: bool) -> UserError:
