@@ -306,7 +306,7 @@ def _format(path: Path) -> Literal["safetensors", "pickle"] | None:
     with open(path, "rb") as stream:
         head = stream.read(9)
     # safetensors: the header's length, 8 bytes little-endian, then the header, which is JSON. Asked
-    # first, for a length may begin like a pickle; no pickle has a "{" there, it is none of its codes.
+    # first, for a length may begin like a pickle; "{" is no opcode, so no pickle has it there.
     fits = 0 < int.from_bytes(head[:8], "little") <= path.stat().st_size - 8
     if head[8:] == b"{" and fits:
         return "safetensors"
