@@ -32,6 +32,13 @@ def test_a_folder_is_searched_at_any_depth_and_names_do_not_collide(tree):
     assert _folders(tree, "") == ["x.avi", "x.mp4", "a/x", "b/x", "b/c/y"]
 
 
+def test_results_of_earlier_runs_are_not_taken_for_videos(tree):
+    for name in ("out/x/poses.npz", "out/x/overlay.mp4"):
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        (tree / name).touch()
+    assert _folders(tree, "") == ["x.avi", "x.mp4", "a/x", "b/x", "b/c/y"]
+
+
 def test_a_glob_names_results_by_the_part_with_wildcards(tree):
     assert _folders(tree, "*/x.mp4") == ["a/x", "b/x"]
     assert _folders(tree, "**/*.MOV") == ["b/c/y"]

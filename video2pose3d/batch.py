@@ -111,10 +111,12 @@ def _expand(source: str) -> list[tuple[Path, Path]]:
 
 
 def _videos_below(folder: Path) -> list[Path]:
-    """Videos at any depth, in a fixed order; hidden folders and looping links are left alone."""
+    """Videos at any depth, in a fixed order; hidden folders and our own results are left alone."""
     found = []
     for root, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
+        if "poses.npz" in files:  # its videos are overlays and animations
+            continue
         found += [Path(root, name) for name in sorted(files)]
     return [p for p in found if p.suffix.lower() in VIDEO_ENDINGS and not p.name.startswith(".")]
 
