@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 import pytest
 from conftest import number_of, picture
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from video2pose3d.errors import UserError
@@ -123,6 +123,7 @@ def test_an_empty_cut_is_an_error(clip, start, end):
 
 
 @given(st.lists(st.floats(-1e6, 1e6, width=32), min_size=1, max_size=50))
+@example([0.0, 0.0, 1.2450715342317813e-18])
 def test_mended_times_are_a_clock(times):
     mended, warnings = mend(np.array(times, np.float64), 30.0)
     assert mended[0] == 0
