@@ -14,8 +14,9 @@ def mend(times: np.ndarray, rate: float) -> tuple[np.ndarray, list[str]]:
     """Make times a clock: (T,) float64 seconds, from 0, strictly increasing; and warnings.
 
     The longest increasing run of times is believed; a frame outside it is put evenly between its
-    believed neighbours. When that leaves a mean rate outside 0.1 to 1000 fps, or no clock at all, no
-    time is believed and frames follow each other at 30 fps. times: (T,) seconds as stored; rate: declared fps.
+    believed neighbours. When that leaves a mean rate outside 0.1 to 1000 fps, or no clock at all,
+    no time is believed and frames follow each other at 30 fps. times: (T,) seconds as stored; rate:
+    declared fps.
     """
     if len(times) == 0:
         return times, []
