@@ -93,7 +93,7 @@ def test_what_is_saved_is_what_the_contract_lists(two_people, tmp_path):
     assert report["input"]["frames_decoded"] == 20
     assert len(report["input"]["sha256"]) == 64
     assert report["weights"][0]["name"] == "ssr_stf"
-    assert {"decode", "detect", "keypoints", "lift", "motion", "render"} <= report["stages"].keys()
+    assert {"decode", "detect", "keypoints", "lift", "motion", "overlay"} <= report["stages"].keys()
     second = report["people"][1]
     assert (second["frames_seen"], second["longest_gap_frames"]) == (15, 5)
     assert second["bone_length_variation_percent"]["after"] < 0.01

@@ -13,11 +13,8 @@ import itertools
 import logging
 import os
 import sys
-import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -120,10 +117,18 @@ class Result(Scene):
         if saving.overlay and self.clip is not None and not self.clip.replayable:
             log.warning("%s: no overlay, a webcam cannot be played again", self.clip.path)
             saving = dataclasses.replace(saving, overlay=False)
-        if self.people:
-            with self.clock.stage("render"):
-                clip = self.clip if saving.overlay else None
-                files += _draw(self, folder, clip, saving.animation, progress)
+        if self.people and saving.overlay and self.clip is not None:
+            files.append(folder / "overlay.mp4")
+            with self.clock.stage("overlay"):
+                overlay.write(
+                    self, self.clip, files[-1], lambda done: progress("overlay", done, total)
+                )
+        if self.people and saving.animation:
+            files.append(folder / "animation.mp4")
+            with self.clock.stage("animation"):
+                animation.write(
+                    self, files[-1], progress=lambda done: progress("animation", done, total)
+                )
         report = {
             **self.report,
             "saving": as_json(saving),
@@ -242,41 +247,10 @@ def render(
         files.append(folder / "overlay.mp4")
     if not overwrite:
         _refuse(files)
-    return _draw(scene, folder, clip, True, progress)
-
-
-def _draw(
-    scene: Scene, folder: Path, clip: Video | None, animated: bool, progress: Progress
-) -> list[Path]:
-    """The overlay on a clip, and the animation beside it on a thread of its own; the files.
-
-    Neither keeps two cores busy alone. When one of them fails or is interrupted, both end.
-    """
-    ended = threading.Event()
     total = len(scene.timestamps)
-
-    def step(stage: str, done: int) -> None:
-        if ended.is_set():
-            raise UserError("the other video could not be written", path=folder)
-        progress(stage, done, total)
-
-    files = []
-    with ThreadPoolExecutor(1) as thread:
-        try:
-            other = None
-            if animated:
-                files.append(folder / "animation.mp4")
-                other = thread.submit(
-                    animation.write, scene, files[-1], progress=partial(step, "animation")
-                )
-            if clip is not None:
-                files.append(folder / "overlay.mp4")
-                overlay.write(scene, clip, files[-1], partial(step, "overlay"))
-            if other is not None:
-                other.result()
-        except BaseException:
-            ended.set()
-            raise
+    animation.write(scene, files[0], progress=lambda done: progress("animation", done, total))
+    if clip is not None:
+        overlay.write(scene, clip, files[1], lambda done: progress("overlay", done, total))
     return files
 
 
