@@ -11,7 +11,7 @@ from torch import nn
 from video2pose3d import evaluation
 from video2pose3d.errors import UserError
 from video2pose3d.lifters import Lifter
-from video2pose3d.training.data import Mocap
+from video2pose3d.datasets.mocap import Mocap
 
 
 class Flat(nn.Module):

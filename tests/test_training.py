@@ -7,6 +7,7 @@ import torch
 from mocap import walk
 
 from video2pose3d import lifters, training
+from video2pose3d.datasets.mocap import Mocap
 from video2pose3d.errors import UserError
 from video2pose3d.skeletons import H36M17
 from video2pose3d.training import data, loop, losses
@@ -54,7 +55,7 @@ def folder(tmp_path):
 
 
 def sampler(folder, **recipe) -> data.Sampler:
-    return data.Sampler(data.Mocap.read(folder / "train.npz"), data.Recipe(**recipe), seed=5)
+    return data.Sampler(Mocap.read(folder / "train.npz"), data.Recipe(**recipe), seed=5)
 
 
 EXACT = {"clean": 1.0, "faults": 0.0, "tilt": 0.0, "focal_error": (1.0, 1.0)}
@@ -224,7 +225,7 @@ def test_a_lifter_learns_one_batch_by_heart(folder, matrices):
     (folder / "config.toml").write_text(text)
     config = loop.TrainingConfig.read(folder / "config.toml")
     device = torch.device("cpu")
-    run = loop.new_run(config, data.Mocap.read(folder / "train.npz"), device)
+    run = loop.new_run(config, Mocap.read(folder / "train.npz"), device)
     batch = run.sampler.batch(4, 5)
     first = loop.train_step(run, config, batch, device)
     for run.step in range(1, 40):

@@ -11,11 +11,10 @@ Axes: B windows, T frames, J joints. All lengths in metres.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from video2pose3d.errors import UserError
+from video2pose3d.datasets.mocap import Mocap
 from video2pose3d.lifters._windows import normalise
 from video2pose3d.skeletons import H36M17
 
@@ -50,29 +49,6 @@ SOURCE_SHARE = {
     "CMU-AMC": 0.30, "CMU-AMC-template": 0.05, "CMU-BVH": 0.17, "CMU-FBX": 0.17,
     "CMU-expmap": 0.16, "UI-PRMD": 0.25,
 }  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Mocap:
-    """Clips end to end. positions: (F, 17, 3) float32 metres, Z up; start, length: (N,) frames."""
-
-    positions: np.ndarray
-    start: np.ndarray
-    length: np.ndarray
-    source: np.ndarray
-    fps: float
-
-    @classmethod
-    def read(cls, path: Path) -> Mocap:
-        try:
-            with np.load(path, allow_pickle=False) as z:
-                keys = ("positions", "clip_start", "clip_length", "source")
-                return cls(*(z[key] for key in keys), fps=float(z["fps"]))
-        except FileNotFoundError:
-            raise UserError("no such file", path=path) from None
-        except (OSError, ValueError, KeyError) as error:
-            cure = "give an npz with positions, clip_start, clip_length, source and fps"
-            raise UserError(f"not motion capture ({error})", path=path, cure=cure) from error
 
 
 @dataclass(frozen=True)
@@ -218,7 +194,7 @@ def _reshape(joints: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Other people: bones scaled along the tree, left as right; the floor stays where it was."""
     B, n = len(joints), len(H36M17)
     factor = rng.uniform(0.88, 1.12, (B, n))
-    factor[:, H36M17.indices("left_hip", "right_hip")] = rng.uniform(0.8, 1.2, (B, 1))
+    factor[:, H36M17.indices("left_hip", "right_hip")] = rng.uniform(0.8, 1.3, (B, 1))
     both = np.minimum(np.arange(n), MIRROR)
     factor = factor[:, both] * rng.uniform(0.94, 1.06, (B, 1))
     shaped = joints.copy()

@@ -14,10 +14,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from video2pose3d import discovery, lifters, metrics
+from video2pose3d import discovery, lifters, metrics, weights
+from video2pose3d.datasets.mocap import Mocap
 from video2pose3d.errors import UserError
 from video2pose3d.training import losses
-from video2pose3d.training.data import Batch, Mocap, Recipe, Sampler
+from video2pose3d.training.data import Batch, Recipe, Sampler
 
 try:
     import tomllib
@@ -47,6 +48,7 @@ class TrainingConfig:
     optimiser: dict[str, Any]  # matrices, lr, weight_decay, clip, ema
     loss: dict[str, float]  # scaled, smooth
     recipe: Recipe = field(default_factory=Recipe)
+    start: str | None = None  # weights to begin with: a shipped name or a file of the same lifter
     seed: int = 0
     val_windows: int = 64
     minutes_between_checkpoints: float = 5.0
@@ -122,6 +124,8 @@ class Run:
 def new_run(config: TrainingConfig, mocap: Mocap, device: torch.device) -> Run:
     torch.manual_seed(config.seed)
     model, average = make_model(config).to(device), make_model(config).to(device)
+    if config.start is not None:
+        _begin_with(model, config.start)
     average.load_state_dict(model.state_dict())
     optimisers = make_optimisers(model, config.optimiser)
     return Run(model, average, optimisers, Sampler(mocap, config.recipe, config.seed))
@@ -133,6 +137,16 @@ def make_model(config: TrainingConfig) -> nn.Module:
         return module.Model(module.Config(**config.model))
     except TypeError as error:
         raise UserError(f"[model] does not fit {config.lifter} ({error})") from error
+
+
+def _begin_with(model: nn.Module, name: str) -> None:
+    """Copy the weights of a published lifter into a model of the same shape."""
+    file = weights.find(name, kind="lifter", offline=True)
+    try:
+        model.load_state_dict(lifters.load(file).model.state_dict())
+    except RuntimeError as error:
+        cure = "give [model] the config of these weights"
+        raise UserError(f"does not fit [model] ({error})", path=file, cure=cure) from error
 
 
 def make_optimisers(
@@ -187,7 +201,7 @@ def train(
 
 
 def publish(
-    config_path: Path, checkpoint: Path, weights: Path, about: Mapping[str, str] | None = None
+    config_path: Path, checkpoint: Path, output: Path, about: Mapping[str, str] | None = None
 ) -> None:
     """Write a checkpoint's averaged weights as the file that `lifters.load` reads.
 
@@ -199,7 +213,7 @@ def publish(
     model.load_state_dict(state["average"])
     seen = {"steps": str(state["step"]), "windows_seen": str(state["windows"])}
     about = {**config.about, **seen, **(about or {})}
-    lifters.save(weights, config.lifter, model, frames=config.stage[-1].frames, about=about)
+    lifters.save(output, config.lifter, model, frames=config.stage[-1].frames, about=about)
 
 
 def _loop(
@@ -236,7 +250,7 @@ def train_step(run: Run, config: TrainingConfig, batch: Batch, device: torch.dev
     inputs, targets, weights = (
         torch.from_numpy(a).to(device) for a in (batch.inputs, batch.targets, batch.weights)
     )
-    with torch.autocast(device.type, torch.bfloat16):
+    with torch.autocast(device.type, torch.bfloat16, enabled=half_is_faster(device)):
         estimate = run.model(inputs)
     loss = losses.total(estimate.float(), targets, weights, **config.loss)
     run.model.zero_grad(set_to_none=True)
@@ -249,6 +263,14 @@ def train_step(run: Run, config: TrainingConfig, batch: Batch, device: torch.dev
         for mean, new in zip(run.average.parameters(), run.model.parameters(), strict=True):
             mean.lerp_(new, 1 - keep)
     return float(loss.detach())
+
+
+def half_is_faster(device: torch.device) -> bool:
+    """Whether bfloat16 has instructions of its own there; without them it is 100 times slower."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    can = getattr(torch.cpu, "get_capabilities", dict)()  # not in every torch from 2.10 on
+    return any(can.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
 
 
 def validation_batches(mocap: Mocap, config: TrainingConfig) -> dict[str, Batch]:
