@@ -9,9 +9,9 @@ from scipy.spatial.transform import Rotation
 from torch import nn
 
 from video2pose3d import evaluation
+from video2pose3d.datasets.mocap import Mocap
 from video2pose3d.errors import UserError
 from video2pose3d.lifters import Lifter
-from video2pose3d.datasets.mocap import Mocap
 
 
 class Flat(nn.Module):
