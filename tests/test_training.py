@@ -10,7 +10,7 @@ from video2pose3d import lifters, training
 from video2pose3d.datasets.mocap import Mocap
 from video2pose3d.errors import UserError
 from video2pose3d.skeletons import H36M17
-from video2pose3d.training import data, loop, losses
+from video2pose3d.training import bodies, data, loop, losses
 
 CONFIG = """
 lifter = "ssr_stf"
@@ -132,8 +132,8 @@ def test_left_and_right_come_equally_often(folder):
 
 def test_an_upper_body_is_turned_to_the_legs_heading():
     lower, upper = walk(20)[None], walk(20)[None][..., [1, 0, 2]] * [1, -1, 1]  # walks along +x
-    spliced = data.splice_upper_body(lower, upper)
-    np.testing.assert_allclose(spliced[:, :, data.LEGS], lower[:, :, data.LEGS])
+    spliced = bodies.splice_upper_body(lower, upper)
+    np.testing.assert_allclose(spliced[:, :, bodies.LEGS], lower[:, :, bodies.LEGS])
     shoulders = H36M17.indices("left_shoulder", "right_shoulder")
     across = spliced[:, :, shoulders[0]] - spliced[:, :, shoulders[1]]
     assert (np.abs(across[..., 1]) < 1e-6).all()
@@ -142,7 +142,7 @@ def test_an_upper_body_is_turned_to_the_legs_heading():
 
 def test_bent_people_have_their_bones_and_their_knees_in_front():
     joints = np.repeat(walk(40)[None], 200, axis=0)
-    bent = data._bend(joints, np.random.default_rng(0), share=1.0)
+    bent = bodies.bend(joints, np.random.default_rng(0), share=1.0)
     for parent, child in H36M17.bones:
         before, after = (
             np.linalg.norm(x[:, :, child] - x[:, :, parent], axis=-1) for x in (joints, bent)

@@ -25,7 +25,7 @@ from video2pose3d.geometry import project
 from video2pose3d.lifters import Lifter, lift
 from video2pose3d.skeletons import H36M17
 from video2pose3d.structures import Camera, Keypoints2D
-from video2pose3d.training.data import SPREAD, detector_points
+from video2pose3d.training.detector import SPREAD, detector_points
 
 LONGEST, SHORTEST = 243, 27  # frames of a sequence
 SEQUENCES = 60  # of the benchmark

@@ -94,3 +94,22 @@ def rotation_to_ray(ray: np.ndarray) -> np.ndarray:
 def transform(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
     """Apply a (4, 4) rigid transform to (..., 3) points."""
     return points @ matrix[:3, :3].T + matrix[:3, 3]
+
+
+def unit(v: np.ndarray) -> np.ndarray:
+    """Vectors (..., 3) at length 1; zero stays zero."""
+    return v / np.maximum(np.linalg.norm(v, axis=-1, keepdims=True), 1e-8)
+
+
+def rotation_about(axis: np.ndarray, angle: np.ndarray) -> np.ndarray:
+    """Rotation matrices (..., 3, 3) about unit axes (..., 3) by angles (...)."""
+    x, y, z = np.moveaxis(axis, -1, 0)
+    zero = np.zeros_like(x)
+    K = np.stack([zero, -z, y, z, zero, -x, -y, x, zero], axis=-1).reshape(*x.shape, 3, 3)
+    s, c = np.sin(angle)[..., None, None], np.cos(angle)[..., None, None]
+    return np.eye(3) + s * K + (1 - c) * (K @ K)
+
+
+def rotate(R: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """R (..., 3, 3) times points (..., J, 3)."""
+    return points @ np.swapaxes(R, -1, -2)
