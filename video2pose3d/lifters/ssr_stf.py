@@ -9,11 +9,19 @@ point-wise convolutions are `Linear`, depth-wise ones run on the channels-last v
 memory, and the temporal SSRFormer turns its kernel instead of its input.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from video2pose3d.errors import UserError
+from video2pose3d.lifters._transformer import Axis, Mlp, Transformer, attend, layer_scale
+
+Streams = Literal["parallel", "sequential", "local", "global"]
+Attention = Literal["criss-cross", "conventional"]
 
 
 @dataclass(frozen=True)
@@ -25,35 +33,45 @@ class Config:
     Ch: int = 512  # width of the motion representation E, sec. III-A and Table IV
     heads: int = 8  # of each of the two attentions, as in STCFormer; sec. III-C
     ratio: int = 4  # of every MLP; not given, forced by Table IV's counts
-    kernel: tuple[int, int, int | None, int | None] = (35, 3, 11, 2)
-    # {k1, d1, k2, d2} of SSRA, sec. III-B2 and Table VI; (11, 2, None, None) on MPI-INF-3DHP
+    kernel: tuple[int, int, int | None, int | None] | None = (35, 3, 11, 2)
+    # {k1, d1, k2, d2} of SSRA, sec. III-B2 and Table VI; None: one 3 x 3, not decomposed
+    streams: Streams = "parallel"  # sec. III-D; the others are Table V's
+    attention: Attention = "criss-cross"  # of the global stream, sec. III-C; the other is Table V's
+    layer_scale: float | None = None  # at first, of every branch; not in the equations, so none
     J: int = 17  # joints
     parts: tuple[int, ...] = (0, 1, 1, 1, 2, 2, 2, 0, 0, 0, 0, 3, 3, 3, 4, 4, 4)
     # trunk, right leg, left leg, left arm, right arm of Human3.6M's joints, as in STCFormer
 
+    def __post_init__(self):
+        for name, known in (("streams", get_args(Streams)), ("attention", get_args(Attention))):
+            given = getattr(self, name)
+            if given not in known:
+                raise UserError(
+                    f"{name} {given!r} is not SSR-STF's: choose from {', '.join(known)}"
+                )
+
+
+_ON_3DHP = (11, 2, None, None)  # the kernel of sec. IV-D and of Table V
 
 VARIANTS = {
     "base": Config(),  # 36.7 M parameters
     "small": Config(N=16, C=128),  # 12.4 M
+    "table_iv_n6": Config(N=6),
+    "table_iv_n8": Config(N=8),
+    "table_iv_n10": Config(N=10),
+    "table_iv_n14": Config(N=14),
+    "table_iv_ch256": Config(Ch=256),
+    "table_iv_ch1024": Config(Ch=1024),
+    "table_v_a": Config(kernel=_ON_3DHP, streams="global"),
+    "table_v_b": Config(kernel=_ON_3DHP, streams="local"),
+    "table_v_c": Config(kernel=_ON_3DHP, attention="conventional"),
+    "table_v_d": Config(kernel=_ON_3DHP, streams="sequential"),
+    "table_v_e": Config(kernel=_ON_3DHP),  # Table VI's 11 x 1, best on MPI-INF-3DHP
+    "table_vi_35x35": Config(kernel=(35, 3, 35, 3)),
+    "table_vi_23x7": Config(kernel=(23, 3, 7, 2)),
+    "table_vi_11x11": Config(kernel=(11, 2, 11, 2)),
+    "table_vi_3x3": Config(kernel=None),
 }
-
-
-class Mlp(nn.Sequential):
-    """Linear, GELU, Linear on the channels: (..., C) -> (..., C).
-
-    The sigma of eq. 2 and 8 is read as the GELU in here.
-    """
-
-    def __init__(self, C: int, ratio: int):
-        super().__init__(nn.Linear(C, ratio * C), nn.GELU(), nn.Linear(ratio * C, C))
-
-
-def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """One attention of eq. 9: (batch, heads, tokens, d) -> same."""
-    if q.is_cuda:
-        return F.scaled_dot_product_attention(q, k, v)
-    with torch.autocast("cpu", enabled=False):  # bfloat16's backward pass is ten times slower there
-        return F.scaled_dot_product_attention(q.float(), k.float(), v.float())
 
 
 class DepthWise(nn.Conv2d):
@@ -91,20 +109,23 @@ class SSRA(nn.Module):
     spatial SSRFormer, "frames" in the temporal one.
     """
 
-    def __init__(self, config: Config, axis: str):
+    def __init__(self, config: Config, axis: Axis):
         super().__init__()
         C = config.C
-        k1, d1, k2, d2 = config.kernel
-        strips = [(2 * d1 - 1, 1, True), (k1 // d1, d1, True)]  # DW1, DWD1: taps, dilation, long?
-        if k2 is not None and d2 is not None:
-            strips.insert(1, (2 * d2 - 1, 1, False))  # DW2
-            strips.append((k2 // d2, d2, False))  # DWD2
-        self.strips = nn.Sequential(
-            *(
-                DepthWise(C, (taps, 1) if long == (axis == "frames") else (1, taps), dilation)
-                for taps, dilation, long in strips
+        if config.kernel is None:
+            self.strips = nn.Sequential(DepthWise(C, (3, 3)))
+        else:
+            k1, d1, k2, d2 = config.kernel
+            strips = [(2 * d1 - 1, 1, True), (k1 // d1, d1, True)]  # DW1, DWD1: taps, d, long?
+            if k2 is not None and d2 is not None:
+                strips.insert(1, (2 * d2 - 1, 1, False))  # DW2
+                strips.append((k2 // d2, d2, False))  # DWD2
+            self.strips = nn.Sequential(
+                *(
+                    DepthWise(C, (taps, 1) if long == (axis == "frames") else (1, taps), dilation)
+                    for taps, dilation, long in strips
+                )
             )
-        )
         self.pw = nn.Linear(C, C)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -115,7 +136,7 @@ class SSRA(nn.Module):
 class SSR(nn.Module):
     """Skeleton selective refine module (sec. III-B1)."""
 
-    def __init__(self, config: Config, axis: str):
+    def __init__(self, config: Config, axis: Axis):
         super().__init__()
         C = config.C
         self.pw1 = nn.Linear(C, C)
@@ -127,18 +148,22 @@ class SSR(nn.Module):
 
 
 class SSRFormer(nn.Module):
-    """SSR and an MLP, each before a skip connection (sec. III-B)."""
+    """SSR and an MLP, each before a skip connection (sec. III-B).
 
-    def __init__(self, config: Config, axis: str):
+    The sigma of eq. 2 and 8 is read as the GELU in the MLP.
+    """
+
+    def __init__(self, config: Config, axis: Axis):
         super().__init__()
         C = config.C
         self.norm1, self.norm2 = nn.LayerNorm(C), nn.LayerNorm(C)
         self.ssr = SSR(config, axis)
         self.mlp = Mlp(C, config.ratio)
+        self.scale1, self.scale2 = (layer_scale(C, config.layer_scale) for _ in range(2))
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.ssr(self.norm1(x)) + x  # eq. 1, (B, T, J, C)
-        return self.mlp(self.norm2(y)) + y  # eq. 2
+        y = self.scale1(self.ssr(self.norm1(x))) + x  # eq. 1, (B, T, J, C)
+        return self.scale2(self.mlp(self.norm2(y))) + y  # eq. 2
 
 
 class STC(nn.Module):
@@ -187,10 +212,30 @@ class STFormer(nn.Module):
         self.norm1, self.norm2 = nn.LayerNorm(C), nn.LayerNorm(C)
         self.stc = STC(config)
         self.mlp = Mlp(C, config.ratio)
+        self.scale1, self.scale2 = (layer_scale(C, config.layer_scale) for _ in range(2))
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.stc(self.norm1(x)) + x  # eq. 7, (B, T, J, C)
-        return self.mlp(self.norm2(y)) + y  # eq. 8
+        y = self.scale1(self.stc(self.norm1(x))) + x  # eq. 7, (B, T, J, C)
+        return self.scale2(self.mlp(self.norm2(y))) + y  # eq. 8
+
+
+def local_stream(config: Config) -> nn.Sequential:
+    """The SSRFormers of a block, the spatial one first (sec. III-B); alone: Table V (b)."""
+    return nn.Sequential(SSRFormer(config, "joints"), SSRFormer(config, "frames"))
+
+
+def global_stream(config: Config) -> nn.Sequential:
+    """The STFormers of a block (sec. III-C); alone: Table V (a).
+
+    With conventional attention, Table V (c), all channels attend over joints, then over frames.
+    """
+    if config.attention == "criss-cross":
+        return nn.Sequential(STFormer(config), STFormer(config))
+    C, heads, ratio, scale = config.C, config.heads, config.ratio, config.layer_scale
+    return nn.Sequential(
+        Transformer(C, heads, ratio, "joints", scale=scale),
+        Transformer(C, heads, ratio, "frames", scale=scale),
+    )
 
 
 class Block(nn.Module):
@@ -198,16 +243,34 @@ class Block(nn.Module):
 
     def __init__(self, config: Config):
         super().__init__()
-        self.local_stream = nn.Sequential(
-            SSRFormer(config, axis="joints"), SSRFormer(config, axis="frames")
-        )
-        self.global_stream = nn.Sequential(STFormer(config), STFormer(config))
+        self.local_stream, self.global_stream = local_stream(config), global_stream(config)
         self.fuse = nn.Linear(2 * config.C, 2)
 
     def forward(self, f: Tensor) -> Tensor:
         f_l, f_g = self.local_stream(f), self.global_stream(f)
         a = self.fuse(torch.cat([f_l, f_g], dim=-1)).softmax(dim=-1)  # eq. 11, (B, T, J, 2)
         return a[..., :1] * f_l + a[..., 1:] * f_g  # eq. 10, (B, T, J, C)
+
+
+class Alternating(nn.Module):
+    """The members of the two streams in turn, without fusion: Table V (d)."""
+
+    def __init__(self, config: Config):
+        super().__init__()
+        self.local_stream, self.global_stream = local_stream(config), global_stream(config)
+
+    def forward(self, f: Tensor) -> Tensor:
+        for ssrformer, stformer in zip(self.local_stream, self.global_stream, strict=True):
+            f = stformer(ssrformer(f))
+        return f
+
+
+BLOCKS = {  # Config.streams -> what a block is made of
+    "parallel": Block,
+    "sequential": Alternating,
+    "local": local_stream,
+    "global": global_stream,
+}
 
 
 class Model(nn.Module):
@@ -223,17 +286,31 @@ class Model(nn.Module):
         C, Ch = config.C, config.Ch
         self.embed = nn.Linear(3, C)
         self.P_s = nn.Parameter(torch.zeros(1, 1, config.J, C))
-        self.blocks = nn.Sequential(*(Block(config) for _ in range(config.N)))
+        self.blocks = nn.Sequential(*(BLOCKS[config.streams](config) for _ in range(config.N)))
         self.norm = nn.LayerNorm(C)
         self.to_E = nn.Linear(C, Ch)
         self.head = nn.Linear(Ch, 3)
         self.apply(_initialise)
         nn.init.trunc_normal_(self.P_s, std=0.02)
 
+    def embed_input(self, x: Tensor) -> Tensor:
+        """(B, T, J, 3) -> (B, T, J, C), still without positions."""
+        return self.embed(x)
+
+    def encode(self, f: Tensor) -> Iterator[Tensor]:
+        """The outputs of the blocks, F(1) ... F(N), (B, T, J, C) each, from embedded input."""
+        f = f + self.P_s  # F(0)
+        for block in self.blocks:
+            f = block(f)
+            yield f
+
+    def features(self, x: Tensor) -> list[Tensor]:
+        """The outputs of the blocks, one after another: (B, T, J, 3) -> (B, T, J, C) each."""
+        return list(self.encode(self.embed_input(x)))
+
     def represent(self, x: Tensor) -> Tensor:
         """The motion representation E (sec. III-A): (B, T, J, 3) -> (B, T, J, Ch) in (-1, 1)."""
-        f = self.embed(x) + self.P_s  # F(0), (B, T, J, C)
-        f = self.blocks(f)  # F(N)
+        f = self.blocks(self.embed_input(x) + self.P_s)  # F(N), (B, T, J, C)
         return torch.tanh(self.to_E(self.norm(f)))
 
     def forward(self, x: Tensor) -> Tensor:

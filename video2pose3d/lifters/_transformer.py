@@ -1,0 +1,108 @@
+"""The transformer block over the joints of a frame or the frames of a joint: what lifters share.
+
+Axes as in the lifters: B batch, T frames, J joints, C channels. Maps stay (B, T, J, C).
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+Axis = Literal["joints", "frames"]
+
+
+class Mlp(nn.Sequential):
+    """Linear, GELU, Linear on the channels: (..., C) -> (..., C)."""
+
+    def __init__(self, C: int, ratio: int):
+        super().__init__(nn.Linear(C, ratio * C), nn.GELU(), nn.Linear(ratio * C, C))
+
+
+class LayerScale(nn.Module):
+    """A learnt factor for each channel (Touvron et al., CaiT, ICCV 2021), at first `initial`."""
+
+    def __init__(self, C: int, initial: float):
+        super().__init__()
+        self.gamma = nn.Parameter(torch.full((C,), initial))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.gamma * x
+
+
+def layer_scale(C: int, initial: float | None) -> nn.Module:
+    """A LayerScale, or nothing where `initial` is None."""
+    return nn.Identity() if initial is None else LayerScale(C, initial)
+
+
+class DropPath(nn.Module):
+    """Stochastic depth (Huang et al., ECCV 2016): in training, a branch is 0 for some windows."""
+
+    def __init__(self, rate: float):
+        super().__init__()
+        self.rate = rate
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or self.rate == 0:
+            return x
+        kept = torch.rand(len(x), 1, 1, 1, device=x.device) >= self.rate
+        return x * kept / (1 - self.rate)
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """softmax(q k' / sqrt(d)) v: (batch, heads, tokens, d) -> same."""
+    if q.is_cuda:
+        return F.scaled_dot_product_attention(q, k, v)
+    with torch.autocast("cpu", enabled=False):  # bfloat16's backward pass is ten times slower there
+        return F.scaled_dot_product_attention(q.float(), k.float(), v.float())
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention along one axis: (B, T, J, C) -> same."""
+
+    def __init__(self, C: int, heads: int, axis: Axis, qkv_bias: bool = True):
+        super().__init__()
+        self.heads, self.axis = heads, axis
+        self.qkv = nn.Linear(C, 3 * C, bias=qkv_bias)
+        self.proj = nn.Linear(C, C)
+
+    def forward(self, x: Tensor) -> Tensor:
+        B, T, J, C = x.shape
+        h, d = self.heads, C // self.heads
+        qkv = self.qkv(x).view(B, T, J, 3, h, d)
+        if self.axis == "joints":
+            q, k, v = qkv.permute(3, 0, 1, 4, 2, 5).reshape(3, B * T, h, J, d)
+            y = attend(q, k, v).view(B, T, h, J, d).permute(0, 1, 3, 2, 4)
+        else:
+            q, k, v = qkv.permute(3, 0, 2, 4, 1, 5).reshape(3, B * J, h, T, d)
+            y = attend(q, k, v).view(B, J, h, T, d).permute(0, 3, 1, 2, 4)
+        return self.proj(y.reshape(B, T, J, C))
+
+
+class Transformer(nn.Module):
+    """Attention and an MLP, each normalised before and with a skip connection around."""
+
+    def __init__(
+        self,
+        C: int,
+        heads: int,
+        ratio: int,
+        axis: Axis,
+        *,
+        qkv_bias: bool = True,
+        eps: float = 1e-5,
+        scale: float | None = None,
+        drop_path: float = 0.0,
+    ):
+        super().__init__()
+        self.norm1, self.norm2 = nn.LayerNorm(C, eps), nn.LayerNorm(C, eps)
+        self.attention = Attention(C, heads, axis, qkv_bias)
+        self.mlp = Mlp(C, ratio)
+        self.scale1, self.scale2 = layer_scale(C, scale), layer_scale(C, scale)
+        self.drop_path = DropPath(drop_path)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = x + self.drop_path(self.scale1(self.attention(self.norm1(x))))  # (B, T, J, C)
+        return y + self.drop_path(self.scale2(self.mlp(self.norm2(y))))
