@@ -25,7 +25,7 @@ from video2pose3d.geometry import project
 from video2pose3d.lifters import Lifter, lift
 from video2pose3d.skeletons import H36M17
 from video2pose3d.structures import Camera, Keypoints2D
-from video2pose3d.training.detector import SPREAD, detector_points
+from video2pose3d.training.detector import detector_points
 
 LONGEST, SHORTEST = 243, 27  # frames of a sequence
 SEQUENCES = 60  # of the benchmark
@@ -37,6 +37,19 @@ CAMERA = Camera(
     dist=np.zeros(5),
     source="virtual",
 )
+
+
+# How uncertain the benchmark's detector is of each joint, relative to the knee.
+SPREAD = np.ones(len(H36M17))
+for _joint, _spread in (
+    ("hip", 1.3),
+    ("ankle", 1.2),
+    ("shoulder", 0.9),
+    ("elbow", 1.1),
+    ("wrist", 1.4),
+):
+    SPREAD[H36M17.indices(f"left_{_joint}", f"right_{_joint}")] = _spread
+SPREAD[H36M17.indices("neck", "head")] = 0.6
 
 
 @dataclass(frozen=True)
