@@ -29,10 +29,10 @@ LIMBS = [
     for limb in (("hip", "knee", "ankle"), ("shoulder", "elbow", "wrist"))
 ]
 
-# How uncertain detectors are of each joint, relative to the hips: MediaPipe and YOLO11n-pose on
-# rendered clips whose truth is exact err by 32 mm an axis at the hips, 60 at knees that squat, 30 at
-# ankles, 18 at shoulders, 32 at elbows, 38 at wrists and 14 in the face (root mean squares without
-# their constant part), and from frame to frame, 30 a second, these errors correlate by 0.7 to 0.97.
+# How uncertain detectors are of each joint, relative to the hips. MediaPipe and YOLO11n-pose on
+# rendered clips whose truth is exact err by 32 mm an axis at the hips, 60 at the knees (in squats),
+# 30 at ankles, 18 at shoulders, 32 at elbows, 38 at wrists, 14 in the face (root mean squares, less
+# their constant part); from frame to frame, 30 a second, their errors correlate by 0.7 to 0.97.
 SPREAD = np.ones(len(H36M17))
 # How far each detector's own idea of a joint lies from the usual one, metres in the body's axes.
 OFFSET = np.full(len(H36M17), 0.014)
