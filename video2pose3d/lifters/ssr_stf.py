@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from video2pose3d.errors import UserError
-from video2pose3d.lifters._transformer import Axis, Mlp, Transformer, attend, layer_scale
+from video2pose3d.lifters._transformer import Axis, Mlp, Transformer, attend, gelu, layer_scale
 
 Streams = Literal["parallel", "sequential", "local", "global"]
 Attention = Literal["criss-cross", "conventional"]
@@ -90,15 +90,20 @@ class DepthWise(nn.Conv2d):
     def _forward_cpu(self, x: Tensor) -> Tensor:
         """The same sums: a strip over every d-th frame is dense once d frames lie side by side.
 
-        The backward pass of strips that are dilated along the frames is five times slower.
+        Dilated strips are several times slower, in the backward pass along the frames, and in both
+        passes along the joints, where the strip is longer than the row.
         """
-        B, T, J, C = x.shape
-        d, taps = self.dilation[0], self.kernel_size[0]
-        if d == 1 or taps == 1:
+        d = max(self.dilation)
+        if d == 1:
             return super().forward(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
-        x = F.pad(x, (0, 0, 0, 0, 0, -T % d)).view(B, -1, d * J, C).permute(0, 3, 1, 2)
-        x = F.conv2d(x, self.weight, self.bias, padding=(taps // 2, 0), groups=C)
-        return x.permute(0, 2, 3, 1).reshape(B, -1, J, C)[:, :T]
+        along_frames, taps = self.kernel_size[0] > 1, max(self.kernel_size)
+        x = x if along_frames else x.transpose(1, 2)
+        B, n, m, C = x.shape
+        x = F.pad(x, (0, 0, 0, 0, 0, -n % d)).reshape(B, -1, d * m, C).permute(0, 3, 1, 2)
+        weight = self.weight.view(C, 1, taps, 1)
+        x = F.conv2d(x, weight, self.bias, padding=(taps // 2, 0), groups=C)
+        x = x.permute(0, 2, 3, 1).reshape(B, -1, m, C)[:, :n]
+        return x if along_frames else x.transpose(1, 2)  # (B, T, J, C)
 
 
 class SSRA(nn.Module):
@@ -144,7 +149,7 @@ class SSR(nn.Module):
         self.pw2 = nn.Linear(C, C)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.pw2(self.ssra(F.gelu(self.pw1(x))))  # eq. 3, (B, T, J, C)
+        return x + self.pw2(self.ssra(gelu(self.pw1(x))))  # eq. 3, (B, T, J, C)
 
 
 class SSRFormer(nn.Module):
