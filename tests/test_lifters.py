@@ -43,6 +43,13 @@ def test_features_lead_to_the_representation_and_that_to_the_joints(name):
         assert not torch.allclose(list(model.encode(altered))[-1], features[-1], atol=1e-3)
 
 
+def test_gradients_change_nothing_in_what_is_computed(name):
+    model, x = tiny.lifter(name), torch.randn(2, 9, 17, 3)
+    with torch.inference_mode():  # maps are reused there
+        expected = model(x)
+    torch.testing.assert_close(model(x).detach(), expected, rtol=1e-4, atol=1e-5)
+
+
 def test_every_parameter_is_trained(name):
     model = tiny.lifter(name).train()
     model(torch.randn(2, 9, 17, 3)).square().sum().backward()

@@ -50,10 +50,10 @@ def plain_mixste(w, config, x):
     layers = plain.Layers(w)
     f = layers.linear("embed", x[..., :2]) + w["E_s"]
     for loop in range(config.d_l):
-        f = layers.transformer(f"stb.{loop}", f, config.heads, eps=1e-6)
+        f = layers.transformer(f"blocks.{2 * loop}", f, config.heads, eps=1e-6)
         f = layers.norm("norm_s", f, eps=1e-6).transpose(1, 2)
         if loop == 0:
             f = f + w["E_t"][:, : x.shape[1]].transpose(1, 2)
-        f = layers.transformer(f"ttb.{loop}", f, config.heads, eps=1e-6)
+        f = layers.transformer(f"blocks.{2 * loop + 1}", f, config.heads, eps=1e-6)
         f = layers.norm("norm_t", f, eps=1e-6).transpose(1, 2)
     return layers.linear("head", layers.norm("norm", f))

@@ -55,11 +55,9 @@ class Model(nn.Module):
         self.E_s = nn.Parameter(torch.zeros(1, 1, config.J, C))  # E_s-pos
         self.E_t = nn.Parameter(torch.zeros(1, config.T, 1, C))
         rates = [config.drop_path * loop / max(1, d_l - 1) for loop in range(d_l)]
-        self.stb, self.ttb = (  # spatial, temporal transformer blocks
-            nn.ModuleList(
-                Transformer(C, config.heads, config.ratio, axis, eps=1e-6, drop_path=rate)
-                for rate in rates
-            )
+        self.blocks = nn.ModuleList(  # spatial, temporal, spatial, ...
+            Transformer(C, config.heads, config.ratio, axis, eps=1e-6, drop_path=rate)
+            for rate in rates
             for axis in ("joints", "frames")
         )
         # One norm after every spatial block and one after every temporal block, for all loops.
@@ -78,7 +76,7 @@ class Model(nn.Module):
             what = f"this MixSTE takes windows of at most {self.config.T} frames, not {T}"
             raise UserError(what, cure="give its config a larger T and train it anew")
         f = f + self.E_s  # eq. 6
-        for loop, (stb, ttb) in enumerate(zip(self.stb, self.ttb, strict=True)):
+        for loop, (stb, ttb) in enumerate(zip(self.blocks[::2], self.blocks[1::2], strict=True)):
             f = self.norm_s(stb(f))  # eq. 7 over the joints of a frame
             if loop == 0:
                 f = f + self.E_t[:, :T]  # sec. 3.1.3: positions in the first encoders only

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from video2pose3d.errors import UserError
-from video2pose3d.lifters._transformer import Axis, Mlp, Transformer, attend, layer_scale
+from video2pose3d.lifters._convolution import DepthWise
+from video2pose3d.lifters._transformer import Axis, Mlp, Transformer, attend, gelu, layer_scale
 
 Streams = Literal["parallel", "sequential", "local", "global"]
 Attention = Literal["criss-cross", "conventional"]
@@ -74,33 +74,6 @@ VARIANTS = {
 }
 
 
-class DepthWise(nn.Conv2d):
-    """Depth-wise convolution over (T, J), zero-padded to keep both: (B, T, J, C) -> same."""
-
-    def __init__(self, C: int, taps: tuple[int, int], dilation: int = 1):
-        padding = (dilation * (taps[0] - 1) // 2, dilation * (taps[1] - 1) // 2)
-        super().__init__(C, C, taps, padding=padding, dilation=dilation, groups=C)
-
-    def forward(self, x: Tensor) -> Tensor:
-        if x.is_cuda:
-            return super().forward(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)  # (B, T, J, C)
-        with torch.autocast("cpu", enabled=False):  # as in attend()
-            return self._forward_cpu(x.float())
-
-    def _forward_cpu(self, x: Tensor) -> Tensor:
-        """The same sums: a strip over every d-th frame is dense once d frames lie side by side.
-
-        The backward pass of strips that are dilated along the frames is five times slower.
-        """
-        B, T, J, C = x.shape
-        d, taps = self.dilation[0], self.kernel_size[0]
-        if d == 1 or taps == 1:
-            return super().forward(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
-        x = F.pad(x, (0, 0, 0, 0, 0, -T % d)).view(B, -1, d * J, C).permute(0, 3, 1, 2)
-        x = F.conv2d(x, self.weight, self.bias, padding=(taps // 2, 0), groups=C)
-        return x.permute(0, 2, 3, 1).reshape(B, -1, J, C)[:, :T]
-
-
 class SSRA(nn.Module):
     """Skeleton selective refine attention (sec. III-B3): a large irregular kernel weighs its input.
 
@@ -144,7 +117,7 @@ class SSR(nn.Module):
         self.pw2 = nn.Linear(C, C)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.pw2(self.ssra(F.gelu(self.pw1(x))))  # eq. 3, (B, T, J, C)
+        return x + self.pw2(self.ssra(gelu(self.pw1(x))))  # eq. 3, (B, T, J, C)
 
 
 class SSRFormer(nn.Module):

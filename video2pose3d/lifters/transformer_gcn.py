@@ -105,7 +105,7 @@ def mix_neighbours(x: Tensor) -> Tensor:
     """
     T = x.shape[1]
     D = x.new_full((T, 1, 1), 3.0)
-    D[[0, -1]] = 2.0 if T > 1 else 1.0  # the ends have one neighbour
+    D[0] = D[-1] = 2.0 if T > 1 else 1.0  # the ends have one neighbour
     x = x * D.rsqrt()
     y = x.clone()
     y[:, 1:] += x[:, :-1]

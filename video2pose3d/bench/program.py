@@ -1,4 +1,4 @@
-"""This machine's speed and memory, stage by stage, as ratios that hold when the machine drifts.
+"""The program's speed and memory, stage by stage, as ratios that hold when the machine drifts.
 
 Each figure comes from processes of its own, so that one measurement does not warm another up.
 """
@@ -74,7 +74,7 @@ def measure(clip: Path, flags: Sequence[str], what: Sequence[str]) -> Bench:
 
 def example_clip() -> Path:
     """The shipped clip of a person who walks, squats and lifts."""
-    package = Path(__file__).parent
+    package = Path(__file__).parents[1]
     places = [package / "share" / "examples", package.parent / "examples"]  # a wheel, a checkout
     return next(place for place in places if place.is_dir()) / "walk.mp4"
 

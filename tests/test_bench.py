@@ -1,0 +1,46 @@
+"""Claims about `bench lifters`; nothing here depends on how fast the machine is."""
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from video2pose3d.bench import lifters
+from video2pose3d.cli import video2pose3d
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    """Only the shipped lifter at two short T, beside a small product."""
+    measure = lifters.measure
+    monkeypatch.setitem(lifters.SIDE, "cpu", 64)
+    monkeypatch.setattr(
+        lifters, "measure", lambda device: measure(device, frames=(2, 4), sizes=(), turns=2)
+    )
+
+
+def test_the_table_has_a_row_for_every_lifter_and_window(tiny):
+    done = CliRunner().invoke(video2pose3d, ["bench", "lifters", "--device", "cpu"])
+    assert done.exit_code == 0, done.output
+    rows = [line for line in done.stdout.splitlines() if line.startswith("ssr_stf, shipped")]
+    assert len(rows) >= 2
+    assert "threads" in done.stdout
+    assert "64 x 64" in done.stdout
+
+
+def test_the_json_says_what_the_shares_are_made_of(tiny):
+    arguments = ["bench", "--only", "lifters", "--device", "cpu", "--json"]
+    done = CliRunner().invoke(video2pose3d, arguments)
+    measured = json.loads(done.stdout)["lifters"]
+    assert measured["products"]["fp32"] > 0
+    assert measured["threads"] >= 1
+    two, four = (t for t in measured["timings"] if t["precision"] == "fp32")
+    assert (two["frames"], four["frames"]) == (2, 4)
+    assert two["gflop"] < four["gflop"] < 2.1 * two["gflop"]
+    assert two["gflops"] == pytest.approx(1e3 * two["gflop"] / two["ms"])
+
+
+def test_a_clip_that_is_not_there_is_wrong_usage():
+    done = CliRunner().invoke(video2pose3d, ["bench", "lifter"])
+    assert done.exit_code == 2
+    assert "the word lifters" in done.stderr
