@@ -6,6 +6,7 @@ Everybody walks as tests/mocap.py's stick figure; frames are few, numbers are ma
 from __future__ import annotations
 
 import pickle
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -64,29 +65,28 @@ def motionbert(path: Path, videos: dict[str, int], actions: dict[str, str]) -> N
 
 
 def videopose3d(folder: Path, tree: dict[str, dict[str, int]], keypoints: str = "gt") -> None:
-    """Human3.6M's files. tree: {subject: {action: frames}}; 2D goes on for 3 frames more."""
+    """Human3.6M's files. tree: {subject: {action: frames}}; 2D goes on for 3 frames more, and each
+    camera's lies 7 px further than the one's before."""
     positions, points = {}, {}
-    for subject, actions in tree.items():
-        for number, (action, frames) in enumerate(actions.items()):
-            joints = np.zeros((frames, JOINTS, 3), np.float32)
-            joints[:, MOVING] = walk(frames, number)
-            xy = seen(frames + 3, number)[1].astype(np.float32) + 500
-            positions.setdefault(subject, {})[action] = joints
-            points.setdefault(subject, {})[action] = [xy for _ in CAMERAS]
+    for number, (subject, action, frames) in enumerate(_leaves(tree)):
+        joints = np.zeros((frames, JOINTS, 3), np.float32)
+        joints[:, MOVING] = walk(frames, number)
+        xy = seen(frames + 3, number)[1].astype(np.float32) + 500
+        positions.setdefault(subject, {})[action] = joints
+        points.setdefault(subject, {})[action] = [xy + 7 * n for n in range(len(CAMERAS))]
     _objects(folder / "data_3d_h36m.npz", positions_3d=positions)
     metadata = {"layout_name": "h36m", "num_joints": 17, "keypoints_symmetry": [[4], [1]]}
     _objects(folder / f"data_2d_h36m_{keypoints}.npz", positions_2d=points, metadata=metadata)
 
 
 def humaneva(folder: Path, tree: dict[str, dict[str, int]]) -> None:
-    """tree: {"Validate/S1": {"Walking 1 chunk0": frames}}"""
+    """tree: {"Validate/S1": {"Walking 1 chunk0": frames}}; 2D as in `videopose3d`."""
     positions, points = {}, {}
-    for subject, actions in tree.items():
-        for number, (action, frames) in enumerate(actions.items()):
-            joints = other(walk(frames, number), HUMANEVA15).astype(np.float32)
-            xy = other(seen(frames, number)[1], HUMANEVA15).astype(np.float32) + 300
-            positions.setdefault(subject, {})[action] = joints
-            points.setdefault(subject, {})[action] = [xy] * 3
+    for number, (subject, action, frames) in enumerate(_leaves(tree)):
+        joints = other(walk(frames, number), HUMANEVA15).astype(np.float32)
+        xy = other(seen(frames, number)[1], HUMANEVA15).astype(np.float32) + 300
+        positions.setdefault(subject, {})[action] = joints
+        points.setdefault(subject, {})[action] = [xy + 7 * n for n in range(3)]
     _objects(folder / "data_3d_humaneva15.npz", positions_3d=positions)
     _objects(folder / "data_2d_humaneva15_gt.npz", positions_2d=points, metadata={"num_joints": 15})
 
@@ -113,6 +113,12 @@ def mpi_inf_3dhp(folder: Path, test: dict[str, np.ndarray], train: dict[str, int
     }
     for split, tree in halves.items():
         _objects(folder / f"data_{split}_3dhp.npz", data=tree)
+
+
+def _leaves(tree: dict[str, dict[str, int]]) -> Iterator[tuple[str, str, int]]:
+    for subject, actions in tree.items():
+        for action, frames in actions.items():
+            yield subject, action, frames
 
 
 def _objects(path: Path, **trees: dict) -> None:

@@ -110,7 +110,7 @@ def test_videopose3ds_files_give_metres_before_four_cameras(tmp_path):
     assert {s.subject for s in sequences} == {"S9", "S11"}
     assert [s.camera for s in sequences[:4]] == list(CAMERAS)
     assert len(h36m.read(tmp_path, "train", keypoints="gt")) == 4
-    bones = np.linalg.norm(np.diff(walk(4), axis=1), axis=-1)
+    bones = np.linalg.norm(np.diff(walk(4, 1), axis=1), axis=-1)
     for s in sequences[:4]:  # cameras turn and move people, and do no more
         joints = s.truth / 1000
         np.testing.assert_allclose(np.linalg.norm(np.diff(joints, axis=1), axis=-1), bones, 1e-5)
@@ -160,7 +160,7 @@ def test_humaneva_is_read_by_half(tmp_path):
     ]
     assert [s.subject for s in train] == ["S1"] * 3
     assert test[0].skeleton is HUMANEVA15
-    xy = benchmarks.other(benchmarks.seen(4)[1], HUMANEVA15) + 300
+    xy = benchmarks.other(benchmarks.seen(4, 1)[1], HUMANEVA15) + 300
     np.testing.assert_allclose(test[0].inputs[..., :2], xy / 320 - [1, 0.75], atol=1e-5)
 
 

@@ -27,7 +27,8 @@ TRUNK = {
     "hips": ("", (0, 0.95, 0)), "low": ("hips", (0, 0.1, 0)), "high": ("low", (0, 0.2, 0)),
     "thorax": ("high", (0, 0.2, 0)), "neck": ("thorax", (0, 0.1, 0.02)),
     "head": ("neck", (0, 0.15, 0)), "clavicle": ("high", (0.05, 0.15, 0)),
-    "shoulder": ("clavicle", (0.12, 0, 0)), "elbow": ("shoulder", (0.28, 0, 0)), "wrist": ("elbow", (0.25, 0, 0)),
+    "shoulder": ("clavicle", (0.12, 0, 0)), "elbow": ("shoulder", (0.28, 0, 0)),
+    "wrist": ("elbow", (0.25, 0, 0)),
     "hip": ("hips", (0.1, -0.05, 0)), "knee": ("hip", (0, -0.42, 0)),
     "ankle": ("knee", (0, -0.4, 0)),
 }  # fmt: skip
