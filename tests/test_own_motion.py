@@ -328,6 +328,15 @@ def test_our_own_layout_is_read_as_it_is_with_the_clips_names(tmp_path):
     assert list(Mocap.read(tmp_path / "named.npz").name) == ["a", "b"]
 
 
+def test_a_collection_that_was_written_is_read_as_it_was(tmp_path):
+    first = Clip("a", walk(30), 50, "BVH", "anna", "walking")
+    clips = Mocap.join([first, Clip("b", walk(9), 30, "X")])
+    clips.write(tmp_path / "train.npz")
+    again = gather(tmp_path / "train.npz")
+    for key in ("positions", "start", "length", "source", "fps", "name", "subject", "action"):
+        np.testing.assert_array_equal(getattr(again, key), getattr(clips, key))
+
+
 def test_clips_beyond_the_end_are_refused(tmp_path):
     mocap.write(tmp_path, ["train"], [walk(30)])
     with np.load(tmp_path / "train.npz") as z:

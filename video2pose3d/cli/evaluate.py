@@ -126,10 +126,10 @@ def _measure_mocap(
 
 def _dump(data: Path, folder: Path, everything: bool, as_json: bool) -> None:
     from video2pose3d.datasets.mocap import Mocap
-    from video2pose3d.evaluation import mocap
+    from video2pose3d.evaluation import filming
 
     clips = Mocap.read(data / "test.npz")
-    files = mocap.dump(mocap.film(clips, None if everything else mocap.SEQUENCES), folder)
+    files = filming.dump(filming.film(clips, None if everything else filming.SEQUENCES), folder)
     if as_json:
         click.echo(json.dumps([str(file) for file in files], indent=2))
     else:

@@ -70,6 +70,19 @@ class Mocap:
         names = [file.get(key, np.zeros(0, str)) for key in _NAMES]
         return cls(positions, start, length, source, float(fps), *names)
 
+    def write(self, path: Path) -> None:
+        """An npz that `read` reads, such as the train.npz of a training's data folder."""
+        texts = {key: getattr(self, key.removeprefix("clip_")) for key in _NAMES}
+        np.savez_compressed(
+            path,
+            positions=self.positions,
+            clip_start=self.start,
+            clip_length=self.length,
+            source=self.source,
+            fps=np.float32(self.fps),
+            **texts,
+        )
+
     @classmethod
     def join(cls, clips: Sequence[Clip]) -> Mocap:
         """Clips of any rate as one collection at FPS, each from (0, 0) and on the floor z = 0."""

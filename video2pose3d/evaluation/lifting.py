@@ -38,8 +38,8 @@ def lift(
     flip: lift each window mirrored as well, and take the mean. UserError for a lifter of another
     number of joints or another unit.
     """
-    for sequence in sequences[:1]:
-        _check(lifter, sequence)
+    if sequences:
+        _check(lifter, sequences[0])
     lifted = [np.zeros(sequence.target.shape) for sequence in sequences]
     windows = [
         w for n, s in enumerate(sequences) for w in _windows(n, len(s.inputs), lifter.frames)

@@ -1,17 +1,11 @@
-"""Our own benchmark, "mocap17 test 1": motion capture filmed by virtual cameras.
+"""Our own benchmark, "mocap17 test 1" (`filming` defines it): how good a lifter is, and where.
 
-Each clip of a motion capture file is cut into sequences of at most 243 frames (at its own 50 fps;
-shorter than 27 left out), and each is filmed by one of four virtual cameras in turn (1000 x 1000
-px, f = 1145 px, 5 m from the middle of the person's path, 1.6 m high, at 45, 135, 225 and 315
-degrees); 60 sequences, spread evenly over the file, are taken. The 2D keypoints are what a COCO
-detector gives after conversion to Human3.6M-17 (`detector`), either exact with full scores
-("clean") or with errors from a generator whose seed is the sequence's number ("noisy"). All
-competitors see the same. Errors are relative to the pelvis, in mm; velocity in mm a frame.
+Errors are relative to the pelvis, in mm; velocity in mm a frame. Beside the lifter stands the mean
+pose, once facing the camera and once turned to the true heading.
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,49 +13,14 @@ import numpy as np
 
 from video2pose3d import metrics
 from video2pose3d.datasets.mocap import Mocap
-from video2pose3d.evaluation import detector
+from video2pose3d.evaluation.filming import AZIMUTHS, CAMERA, KINDS, SEQUENCES, Sequence, film
 from video2pose3d.evaluation.scores import Errors, Score, Table, mean
-from video2pose3d.geometry import project
 from video2pose3d.lifters import Lifter, lift
 from video2pose3d.skeletons import H36M17
-from video2pose3d.structures import Camera, Keypoints2D
 
-LONGEST, SHORTEST = 243, 27  # frames of a sequence
-SEQUENCES = 60  # of the benchmark
-AZIMUTHS = np.radians([45.0, 135.0, 225.0, 315.0])
-DISTANCE, HEIGHT = 5.0, 1.6  # metres
-CAMERA = Camera(
-    K=np.array([[1145.0, 0, 500], [0, 1145.0, 500], [0, 0, 1]]),
-    size=(1000, 1000),
-    dist=np.zeros(5),
-    source="virtual",
-)
-KINDS = ("noisy", "clean")  # of 2D keypoints
 WORST = 10  # sequences in the list of the worst
 # Degrees between where a person's front points and the camera: how much of a turn each name takes.
 ANGLES = {"front": (0, 45), "side": (45, 135), "back": (135, 181)}
-
-
-@dataclass(frozen=True)
-class Sequence:
-    """A filmed sequence. joints: (T, 17, 3) metres in CAMERA; keypoints by kind of 2D.
-
-    number: among all of the file; clip, first: the motion capture's clip and frame where it begins;
-    camera: which of the four.
-    """
-
-    number: int
-    clip: str
-    first: int
-    source: str
-    camera: int
-    joints: np.ndarray
-    keypoints: dict[str, Keypoints2D]
-
-    @property
-    def truth(self) -> np.ndarray:
-        """(T, 17, 3) metres in CAMERA_ROOT."""
-        return self.joints - self.joints[:, :1]
 
 
 @dataclass(frozen=True)
@@ -119,7 +78,6 @@ def score(name: str, estimates: list[np.ndarray], truths: list[np.ndarray]) -> S
 def tables(sequences: list[Sequence], errors: dict[str, list[Errors]]) -> list[Table]:
     """errors: by kind of 2D, one a sequence."""
     frames = np.concatenate([np.full(len(s.joints), n) for n, s in enumerate(sequences)])
-    joined = {kind: Errors.join(parts) for kind, parts in errors.items()}
     turned = np.abs(np.degrees(np.concatenate([_heading(s.truth) for s in sequences])))
     sources = np.array([s.source for s in sequences])[frames]
     cameras = np.array([s.camera for s in sequences])[frames]
@@ -133,32 +91,33 @@ def tables(sequences: list[Sequence], errors: dict[str, list[Errors]]) -> list[T
             f"{n}, at {np.degrees(AZIMUTHS[n]):.0f}°": cameras == n for n in range(len(AZIMUTHS))
         },
     }
-    columns = tuple(f"{kind} {name}" for kind in joined for name in ("MPJPE", "P-MPJPE"))
-    made = [
+    joined = {kind: Errors.join(parts) for kind, parts in errors.items()}
+    columns = [f"{kind} {name}" for kind in joined for name in ("MPJPE", "P-MPJPE")]
+
+    def row(here: np.ndarray) -> tuple[float, ...]:
+        means = (mean(values[here]) for one in joined.values() for values in (one.p1, one.p2))
+        return len(np.unique(frames[here])), int(here.sum()), *means
+
+    by_group = [
         Table(
             f"{title}, mm",
             ("sequences", "frames", *columns),
-            {
-                name: (
-                    len(np.unique(frames[here])),
-                    int(here.sum()),
-                    *(mean(v[here]) for one in joined.values() for v in (one.p1, one.p2)),
-                )
-                for name, here in members.items()
-            },
+            {name: row(here) for name, here in members.items()},
         )
         for title, members in groups.items()
     ]
     kind = next(iter(errors))
-    worst = sorted(zip(errors[kind], sequences, strict=True), key=lambda pair: -pair[0].p1.mean())
-    rows = {
-        f"{s.number}: {s.clip or s.source}": (
-            s.first, s.first + len(s.joints) - 1, s.camera, mean(e.p1), mean(e.p2)
-        )
-        for e, s in worst[:WORST]
-    }  # fmt: skip
-    columns = ("first", "last", "camera", "MPJPE", "P-MPJPE")
-    return [*made, Table(f"The worst sequences, {kind} 2D, mm", columns, rows)]
+    return [*by_group, _worst(sequences, errors[kind], f"The worst sequences, {kind} 2D, mm")]
+
+
+def _worst(sequences: list[Sequence], errors: list[Errors], title: str) -> Table:
+    """first, last: frames of the motion capture's clip."""
+    order = np.argsort([-mean(one.p1) for one in errors], kind="stable")[:WORST]
+    rows = {}
+    for s, one in ((sequences[n], errors[n]) for n in order):
+        name = f"{s.number}: {s.clip or s.source} {s.action[:40]}".rstrip()
+        rows[name] = s.first, s.first + len(s.joints) - 1, s.camera, mean(one.p1), mean(one.p2)
+    return Table(title, ("first", "last", "camera", "MPJPE", "P-MPJPE"), rows)
 
 
 def plot(report: Report, path: Path) -> None:
@@ -190,92 +149,6 @@ def plot(report: Report, path: Path) -> None:
     figure.suptitle(f"{name} on mocap17 test 1, {report.scores[0].frames} frames")
     figure.savefig(path, dpi=120)
     pyplot.close(figure)
-
-
-def dump(sequences: list[Sequence], folder: Path) -> list[Path]:
-    """The benchmark for other programs, three files a sequence, in `folder`.
-
-    NUMBER_CLIP.noisy.npz and .clean.npz: keypoints as `lift` reads them (keypoints_2d, scores_2d,
-    image_size, fps, skeleton); .truth.npz: `camera` (T, 17, 3) metres in CAMERA, as `evaluate`
-    reads it, and `camera_K`.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    files = []
-    for s in sequences:
-        name = re.sub(r"[^\w.-]+", "_", f"{s.number:03}_{s.clip or s.source}")
-        for kind, keypoints in s.keypoints.items():
-            files.append(folder / f"{name}.{kind}.npz")
-            np.savez_compressed(
-                files[-1],
-                keypoints_2d=keypoints.xy,
-                scores_2d=keypoints.scores,
-                image_size=np.array(keypoints.image_size),
-                fps=np.float64(keypoints.fps),
-                skeleton=np.array(keypoints.skeleton.name),
-            )
-        files.append(folder / f"{name}.truth.npz")
-        np.savez_compressed(files[-1], camera=s.joints.astype(np.float32), camera_K=CAMERA.K)
-    return files
-
-
-# ------------------------------------------------------------------ filming
-
-
-def film(mocap: Mocap, limit: int | None = None) -> list[Sequence]:
-    """The sequences of the benchmark, always the same for the same file."""
-    pieces = []
-    for clip, length in enumerate(mocap.length):
-        for at in range(0, length, LONGEST):
-            if min(LONGEST, length - at) >= SHORTEST:
-                pieces.append((clip, at, min(LONGEST, length - at)))
-    numbers = range(len(pieces))
-    if limit is not None and limit < len(pieces):
-        numbers = np.linspace(0, len(pieces) - 1, limit).astype(int)
-    return [_film_one(mocap, int(n), *pieces[n]) for n in numbers]
-
-
-def _film_one(mocap: Mocap, number: int, clip: int, first: int, length: int) -> Sequence:
-    start = mocap.start[clip] + first
-    joints = mocap.positions[start : start + length].astype(np.float64)  # Z up
-    camera = number % len(AZIMUTHS)
-    azimuth = AZIMUTHS[camera]
-    middle = (joints[:, 0, :2].min(axis=0) + joints[:, 0, :2].max(axis=0)) / 2
-    away = DISTANCE * np.array([np.cos(azimuth), np.sin(azimuth)])
-    position = np.array([*(middle + away), HEIGHT])
-    forward = np.array([*middle, 0.9]) - position
-    forward /= np.linalg.norm(forward)
-    right = np.cross(forward, [0, 0, 1])
-    right /= np.linalg.norm(right)
-    R = np.stack([right, np.cross(forward, right), forward])  # x_camera = R (x - position)
-
-    xy = project(_before_the_lens((detector.points(joints) - position) @ R.T), CAMERA)
-    seen = (joints - position) @ R.T
-    frames = np.arange(len(joints))
-
-    def keypoints(xy: np.ndarray, scores: np.ndarray) -> Keypoints2D:
-        xy, scores = xy.astype(np.float32), scores.astype(np.float32)
-        return Keypoints2D(frames, xy, scores, H36M17, CAMERA.size, mocap.fps)
-
-    pixels = CAMERA.K[0, 0] / np.maximum(seen[:, :1, 2], 0.5)  # px a metre at the pelvis, (T, 1)
-    return Sequence(
-        number=number,
-        clip=str(mocap.name[clip]),
-        first=first,
-        source=str(mocap.source[clip]),
-        camera=camera,
-        joints=seen,
-        keypoints={
-            "noisy": keypoints(*detector.noisy(xy, pixels, np.random.default_rng([17, number]))),
-            "clean": keypoints(xy, np.ones(xy.shape[:2])),
-        },
-    )
-
-
-def _before_the_lens(points: np.ndarray) -> np.ndarray:
-    """Nothing nearer than 0.3 m: some actors walk past the camera."""
-    points = points.copy()
-    points[..., 2] = np.maximum(points[..., 2], 0.3)
-    return points
 
 
 # ------------------------------------------------------------------ the mean pose
