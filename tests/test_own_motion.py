@@ -197,6 +197,25 @@ def test_a_rig_without_some_joints_is_refused_in_one_line(tmp_path):
     assert "\n" not in str(caught.value)
 
 
+def test_a_head_without_a_length_is_made_as_long_as_heads_are(tmp_path):
+    content, expected = rig(RIGS["biovision"])
+    end = content.index("End Site", content.index("JOINT Head"))
+    at = content.index("OFFSET", end)
+    content = content[:at] + "OFFSET 0 0 0" + content[content.index("\n", at) :]
+    (tmp_path / "a.bvh").write_text(content)
+    head = bvh.read(tmp_path / "a.bvh").joints[0, H36M17.index("head")]
+    neck, thorax = expected["neck"], expected["thorax"]
+    np.testing.assert_allclose(head, upright(neck + 0.7 * (neck - thorax)), atol=1e-5)
+
+
+def test_positions_of_joints_stand_in_for_their_offsets(tmp_path):
+    content, _ = rig(RIGS["motionbuilder"])
+    (tmp_path / "a.bvh").write_text(content.replace("OFFSET 0.000000", "OFFSET 7.000000", 1))
+    (tmp_path / "b.bvh").write_text(content)
+    moved, plain = bvh.parse(tmp_path / "a.bvh"), bvh.parse(tmp_path / "b.bvh")
+    np.testing.assert_allclose(moved.places, plain.places)
+
+
 @pytest.mark.parametrize("damage", [
     lambda s: "", lambda s: s[: len(s) // 2], lambda s: s.replace("Frames: 2", "Frames: 3"),
     lambda s: s.replace("Zrotation", "Wrotation"), lambda s: s.replace("0.02", "0"),
