@@ -286,9 +286,21 @@ def test_the_command_prints_the_papers_table(tmp_path, motionbert):
     done = CliRunner().invoke(video2pose3d, ["evaluate", "h36m", "--json", *flags])
     rows = json.loads(done.stdout)[0]["rows"]
     assert list(rows["P1"]) == ["Dir.", "Walk", "Avg."]
+    benchmarks.mpi_inf_3dhp(motionbert, {"TS1": np.ones(3)}, {})
     done = CliRunner().invoke(video2pose3d, ["evaluate", "3dhp", *flags])
     assert done.exit_code == 1
     assert "unit is 'screen', not 'metre'" in done.output
     done = CliRunner().invoke(video2pose3d, ["evaluate", "humaneva"])
     assert done.exit_code == 2
     assert "needs --data" in done.output
+
+
+@pytest.mark.parametrize(
+    ("dataset", "reader"),
+    [("h36m", h36m_motionbert), ("h36m_metres", h36m_reader), ("3dhp", mpi_inf_3dhp),
+     ("humaneva", humaneva)],
+)  # fmt: skip
+def test_the_command_says_where_to_get_missing_data(tmp_path, dataset, reader):
+    done = CliRunner().invoke(video2pose3d, ["evaluate", dataset, "--data", str(tmp_path)])
+    assert done.exit_code == 1
+    assert reader.WHERE in done.output

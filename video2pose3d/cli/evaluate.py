@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import json
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,18 @@ import click
 
 from video2pose3d.cli import _options
 
-BENCHMARKS = ("h36m", "h36m_gt", "h36m_metres", "3dhp", "humaneva")
+# The papers' tables, and the module that reads the files of each.
+BENCHMARKS = {
+    "h36m": "h36m_motionbert",
+    "h36m_gt": "h36m_motionbert",
+    "h36m_metres": "h36m",
+    "3dhp": "mpi_inf_3dhp",
+    "humaneva": "humaneva",
+}
 
 
 @click.command("evaluate")
-@click.argument("dataset", metavar="|".join(["mocap", *BENCHMARKS, "TRUTH.npz"]))
+@click.argument("dataset", metavar="DATASET|TRUTH.npz")
 @click.option("--data", type=click.Path(path_type=Path), help="Folder or file of the data set.")
 @click.option(
     "--weights",
@@ -60,6 +68,8 @@ def command(
 ) -> None:  # fmt: skip
     """Measure a lifter on a test set, or a result against a known truth.
 
+    DATASET is one of mocap, h36m, h36m_gt, h36m_metres, 3dhp and humaneva.
+
     mocap: motion capture filmed by virtual cameras, with noisy and with clean 2D keypoints, beside
     the mean pose; --data is the folder of its train.npz and test.npz.
 
@@ -88,11 +98,13 @@ def command(
 
 
 def _measure(dataset: str, data: Path, lifter: str, device: str, detections: str) -> Any:
-    from video2pose3d import lifters
+    from video2pose3d import datasets, lifters
     from video2pose3d.evaluation import h36m, humaneva, mpi_inf_3dhp
     from video2pose3d.networks import choose_device, find_lifter
     from video2pose3d.options import Options
 
+    reader = importlib.import_module(f"video2pose3d.datasets.{BENCHMARKS[dataset]}")
+    datasets.find(data, reader.FILE, reader.WHERE)  # missing data are said before other troubles
     ready = lifters.load(
         find_lifter(Options(lifter=lifter)),
         choose_device(device),

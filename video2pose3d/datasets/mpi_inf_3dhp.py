@@ -18,6 +18,7 @@ from video2pose3d.datasets import Sequence, Split, check_split, find, on_screen,
 from video2pose3d.errors import UserError
 from video2pose3d.skeletons import MPI_INF_3DHP17
 
+FILE = "data_test_3dhp.npz"  # of the test split; the other is data_train_3dhp.npz
 WHERE = (
     "get data_train_3dhp.npz and data_test_3dhp.npz from github.com/paTRICK-swk/P-STMO; "
     "MPI-INF-3DHP (vcai.mpi-inf.mpg.de/3dhp-dataset) is for research that is not commercial"
