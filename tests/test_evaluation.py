@@ -1,17 +1,24 @@
-"""Claims about the benchmark and about scoring results beside known truth."""
+"""Claims about our own benchmark and about scoring results beside known truth."""
 
-import mocap
+import json
+
+import mocap as files
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from mocap import walk
 from scipy.spatial.transform import Rotation
 from torch import nn
 
-from video2pose3d import evaluation
+from video2pose3d import keypoints2d, lifters
+from video2pose3d.cli import video2pose3d
 from video2pose3d.datasets.mocap import Mocap
 from video2pose3d.errors import UserError
-from video2pose3d.lifters import Lifter
+from video2pose3d.evaluation import detector, filming, mocap, result
+from video2pose3d.evaluation.scores import Errors, Table
+from video2pose3d.lifters import Lifter, ssr_stf
+from video2pose3d.skeletons import H36M17
 
 
 class Flat(nn.Module):
@@ -21,7 +28,7 @@ class Flat(nn.Module):
 
 @pytest.fixture
 def folder(tmp_path):
-    mocap.write(tmp_path, ["train", "test"], [walk(300), walk(60, seed=1), walk(20, seed=2)])
+    files.write(tmp_path, ["train", "test"], [walk(300), walk(60, seed=1), walk(20, seed=2)])
     return tmp_path
 
 
@@ -30,16 +37,16 @@ def folder(tmp_path):
 
 def test_everybody_is_filmed_alike_each_time(folder):
     clips = Mocap.read(folder / "test.npz")
-    one, two = evaluation.film(clips), evaluation.film(clips)
+    one, two = filming.film(clips), filming.film(clips)
     assert [len(s.truth) for s in one] == [243, 57, 60]  # the clip of 20 frames is too short
     for a, b in zip(one, two, strict=True):
         np.testing.assert_array_equal(a.keypoints["noisy"].xy, b.keypoints["noisy"].xy)
-    few = evaluation.film(clips, limit=2)
+    few = filming.film(clips, limit=2)
     np.testing.assert_array_equal(few[1].keypoints["noisy"].xy, one[2].keypoints["noisy"].xy)
 
 
 def test_clean_keypoints_are_sure_and_noisy_ones_are_near(folder):
-    sequence = evaluation.film(Mocap.read(folder / "test.npz"))[0]
+    sequence = filming.film(Mocap.read(folder / "test.npz"))[0]
     clean, noisy = sequence.keypoints["clean"], sequence.keypoints["noisy"]
     assert (clean.scores == 1).all()
     assert 0.7 < np.median(noisy.scores) < 0.96
@@ -50,7 +57,7 @@ def test_clean_keypoints_are_sure_and_noisy_ones_are_near(folder):
 
 def test_the_scores_stand_beside_the_mean_pose(folder):
     lifter = Lifter("flat", Flat(), 81, "cpu", {})
-    scores = evaluation.evaluate_mocap(lifter, folder)
+    scores = mocap.evaluate(lifter, folder).scores
     names = [score.name for score in scores]
     assert names[:2] == ["flat, noisy 2D", "flat, clean 2D"]
     facing, still = scores[2:]
@@ -58,6 +65,98 @@ def test_the_scores_stand_beside_the_mean_pose(folder):
     assert facing.p_mpjpe == pytest.approx(still.p_mpjpe)
     assert all(score.frames == 360 for score in scores)
     assert "MPJPE" in str(facing)
+
+
+def test_the_detector_points_where_coco_ones_do():
+    joints = walk(9)
+    points = detector.points(joints)
+    place = {name: points[:, j] for j, name in enumerate(H36M17.joints)}
+    for pair, share in (("hip", 1.1), ("shoulder", 0.91)):
+        a, b = H36M17.indices(f"left_{pair}", f"right_{pair}")
+        width = np.linalg.norm(joints[:, a] - joints[:, b], axis=-1)
+        found = np.linalg.norm(points[:, a] - points[:, b], axis=-1)
+        np.testing.assert_allclose(found, share * width)
+    np.testing.assert_allclose(place["pelvis"], (place["left_hip"] + place["right_hip"]) / 2)
+    np.testing.assert_allclose(place["spine"], (place["pelvis"] + place["thorax"]) / 2)
+    nose = place["neck"] - joints[:, H36M17.index("neck")]
+    assert (nose[:, 1] > 0.09).all()  # the figure faces +y
+
+
+def test_the_benchmark_stays_what_it_was(folder):
+    keypoints = filming.film(Mocap.read(folder / "test.npz"))[2].keypoints
+    for kind, expected in (
+        ("clean", [[477.72, 347.05], [479.79, 338.73], [472.33, 382.96]]),
+        ("noisy", [[476.76, 346.02], [479.12, 338.27], [472.38, 384.19]]),
+    ):
+        np.testing.assert_allclose(keypoints[kind].xy[30, 9:12], expected, atol=0.01)
+
+
+def test_every_frame_is_in_one_source_one_angle_and_one_camera(folder):
+    report = mocap.evaluate(Lifter("flat", Flat(), 81, "cpu", {}), folder)
+    noisy = report.scores[0]
+    for table in report.tables[:3]:
+        rows = [row for row in table.rows.values() if row[1]]
+        assert sum(row[1] for row in rows) == 360
+        column = table.columns.index("noisy MPJPE")
+        assert sum(row[1] * row[column] for row in rows) / 360 == pytest.approx(noisy.mpjpe)
+    assert set(report.tables[0].rows) == {"UI-PRMD", "CMU-AMC"}
+
+
+def test_angles_say_what_of_the_person_the_camera_sees(folder):
+    sequence = filming.film(Mocap.read(folder / "test.npz"))[0]
+    facing = mocap._turned(sequence.truth, -mocap._heading(sequence.truth))
+    nose, thorax = H36M17.indices("neck", "thorax")
+    assert (facing[:, nose, 2] < facing[:, thorax, 2]).all()  # the nose is nearer to the camera
+    for degrees, name in ((0, "front"), (90, "side"), (-120, "side"), (170, "back")):
+        joints = mocap._turned(facing, np.full(len(facing), np.radians(degrees)))
+        turned = filming.Sequence(0, "", "", 0, "UI-PRMD", 0, joints, {})
+        errors = {"noisy": [Errors.of(joints, joints)]}
+        _, by_angle, *_ = mocap.tables([turned], errors)
+        seen = {row.split(",")[0]: cells[1] for row, cells in by_angle.rows.items()}
+        assert seen == {"front": 0, "side": 0, "back": 0, name: len(joints)}
+
+
+def test_the_worst_sequences_are_listed_first_to_last(folder):
+    report = mocap.evaluate(Lifter("flat", Flat(), 81, "cpu", {}), folder)
+    worst = [row[3] for row in report.tables[3].rows.values()]
+    assert worst == sorted(worst, reverse=True)
+    assert len(worst) == 3
+    first, last = next(iter(report.tables[3].rows.values()))[:2]
+    assert last - first + 1 in (243, 57, 60)
+
+
+def test_the_benchmark_can_be_given_to_other_programs(folder, tmp_path):
+    sequences = filming.film(Mocap.read(folder / "test.npz"))
+    paths = filming.dump(sequences, tmp_path / "given")
+    assert len(paths) == 9
+    for s, noisy, truth in zip(sequences, paths[::3], paths[2::3], strict=True):
+        people, _ = keypoints2d.read(noisy)
+        seen = people[0].scores > 0  # a keypoint that was lost has no place
+        np.testing.assert_array_equal(
+            people[0].xy[seen], s.keypoints["noisy"].xy[people[0].frames][seen]
+        )
+        with np.load(truth) as z:
+            np.testing.assert_allclose(z["camera"], s.joints, atol=1e-6)
+
+
+def test_the_command_prints_tables_and_draws_a_picture(folder, tmp_path):
+    tiny = ssr_stf.Model(ssr_stf.Config(N=1, C=16, Ch=8, heads=2))
+    lifters.save(tmp_path / "tiny.safetensors", "ssr_stf", tiny, frames=9, about={})
+    flags = ["evaluate", "mocap", "--data", str(folder), "--device", "cpu"]
+    flags += ["--weights", str(tmp_path / "tiny.safetensors")]
+    done = CliRunner().invoke(video2pose3d, [*flags, "-o", str(tmp_path / "out")])
+    assert done.exit_code == 0, done.output
+    for words in ("noisy 2D", "mean pose, facing the camera", "By source", "By angle", "worst"):
+        assert words in done.output
+    assert (tmp_path / "out" / "mocap.png").stat().st_size > 10_000
+    done = CliRunner().invoke(video2pose3d, [*flags, "--dump", str(tmp_path / "given"), "--json"])
+    assert len(json.loads(done.stdout)) == 9
+
+
+def test_tables_line_up_and_say_where_there_is_no_number():
+    table = Table("T", ("a", "long"), {"x": (1.25, float("nan")), "row": (3, 100.0)})
+    assert str(table).split("\n") == ["T", "       a   long", "x    1.2      –", "row    3  100.0"]
+    assert table.as_json()["rows"]["x"] == {"a": 1.25, "long": None}
 
 
 # ------------------------------------------------------------------ results and truth
@@ -92,7 +191,7 @@ def test_people_are_paired_by_their_error_and_only_valid_frames_count(tmp_path):
     valid = np.ones(found.shape[:2], bool)
     valid[0, 20:] = False
     found[0, 20:] = np.nan
-    first, _, second, _ = evaluation.evaluate_result(*write(tmp_path, truth, found, valid))
+    first, _, second, _ = result.evaluate(*write(tmp_path, truth, found, valid))
     assert (first.name, first.frames, second.frames) == ("person 1, as lifted", 30, 20)
     assert first.mpjpe < 0.01
     assert 60 < second.mpjpe < 140
@@ -102,7 +201,7 @@ def test_people_are_paired_by_their_error_and_only_valid_frames_count(tmp_path):
 def test_somebody_who_was_not_found_has_no_score(tmp_path):
     truth = clip(people=2)
     found = truth[:, 1:].swapaxes(0, 1)
-    first, _, second, _ = evaluation.evaluate_result(
+    first, _, second, _ = result.evaluate(
         *write(tmp_path, truth, found, np.ones(found.shape[:2], bool))
     )
     assert (first.frames, second.frames) == (0, 30)
@@ -112,9 +211,7 @@ def test_somebody_who_was_not_found_has_no_score(tmp_path):
 def test_where_the_person_stands_does_not_count(tmp_path):
     truth = clip(people=1)
     found = truth.swapaxes(0, 1) - [0, 0, 3.0]
-    lifted, moved = evaluation.evaluate_result(
-        *write(tmp_path, truth, found, np.ones(found.shape[:2], bool))
-    )
+    lifted, moved = result.evaluate(*write(tmp_path, truth, found, np.ones(found.shape[:2], bool)))
     assert lifted.mpjpe < 0.01
     assert moved.mpjpe < 0.01  # the world's turn is undone
 
@@ -124,10 +221,10 @@ def test_files_that_do_not_belong_together_are_one_clear_error(tmp_path):
     found = truth.swapaxes(0, 1)
     poses, known = write(tmp_path, truth, found[:, :9], np.ones((1, 9), bool))
     with pytest.raises(UserError, match="9 frames, the truth 30"):
-        evaluation.evaluate_result(poses, known)
+        result.evaluate(poses, known)
     with pytest.raises(UserError, match="not a truth file"):
-        evaluation.evaluate_result(poses, poses)
+        result.evaluate(poses, poses)
     with pytest.raises(UserError, match=r"not a poses\.npz"):
-        evaluation.evaluate_result(known, known)
+        result.evaluate(known, known)
     with pytest.raises(UserError, match="no such file"):
-        evaluation.evaluate_result(tmp_path / "missing.npz", known)
+        result.evaluate(tmp_path / "missing.npz", known)

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from video2pose3d import evaluation
 from video2pose3d.cli import video2pose3d
+from video2pose3d.evaluation import result
 from video2pose3d.networks import Networks
 from video2pose3d.structures import Detections
 
@@ -48,7 +48,7 @@ def test_the_readme_s_first_command_goes_through_offline(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "detector: mediapipe, one person only" in done.stderr
     assert "1 person in 240 frames" in done.stdout
-    score, moved = evaluation.evaluate_result(
+    score, moved = result.evaluate(
         tmp_path / "out" / "walk" / "poses.npz", EXAMPLES / "walk_truth.npz"
     )
     assert score.frames > 230

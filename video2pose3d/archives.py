@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from video2pose3d import unpickling
 from video2pose3d.errors import UserError
 
 # An hour of ten people at 60 fps unpacks to 1.6 GB.
@@ -23,10 +24,11 @@ _DAMAGE = (
 )  # fmt: skip
 
 
-def read(path: Path, keys: Iterable[str]) -> dict[str, np.ndarray]:
+def read(path: Path, keys: Iterable[str], *, objects: bool = False) -> dict[str, np.ndarray]:
     """Those arrays of an npz that are among `keys`; UserError for a file that is no npz.
 
-    Sizes are checked before anything is unpacked, and pickled objects are refused.
+    Sizes are checked before anything is unpacked. Pickled objects are refused, or with `objects`
+    read as far as they are arrays and containers (see `unpickling`).
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -34,7 +36,7 @@ def read(path: Path, keys: Iterable[str]) -> dict[str, np.ndarray]:
             members = {key: members[key] for key in set(keys) & members.keys()}
             if sum(info.file_size for info in members.values()) > _MOST_BYTES:
                 raise UserError("unpacks to more than 4 GiB", path=path)
-            return {key: _unpack(archive, info, path) for key, info in members.items()}
+            return {key: _unpack(archive, info, path, objects) for key, info in members.items()}
     except FileNotFoundError:
         raise UserError("no such file", path=path) from None
     except OSError as error:
@@ -43,8 +45,10 @@ def read(path: Path, keys: Iterable[str]) -> dict[str, np.ndarray]:
         raise UserError("is not an npz file, or damaged", path=path) from error
 
 
-def _unpack(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path) -> np.ndarray:
-    """One .npy of the archive, if it is as long as its header says; never a pickle.
+def _unpack(
+    archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path, objects: bool
+) -> np.ndarray:
+    """One .npy of the archive, if it is as long as its header says; no pickle but by `unpickling`.
 
     NumPy's own reader would first make an array as large as the header asks for.
     """
@@ -57,6 +61,8 @@ def _unpack(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path) -> np.n
         if version not in headers:
             raise ValueError(f"npy version {version}")
         shape, fortran, dtype = headers[version](file)
+        if dtype.hasobject and objects:
+            return unpickling.load(file, path)  # pyright: ignore[reportArgumentType]
         if dtype.hasobject:
             raise UserError(f"{info.filename} holds Python objects, which may run code", path=path)
         if math.prod(shape) * dtype.itemsize != info.file_size - file.tell():

@@ -53,6 +53,11 @@ class Skeleton:
         return tuple(self.index(other(joint)) for joint in self.joints)
 
     @cached_property
+    def root(self) -> int:
+        """The first joint without a parent: the pelvis, where the skeleton has one."""
+        return self.parents.index(-1)
+
+    @cached_property
     def bones(self) -> tuple[tuple[int, int], ...]:
         """(parent, child) for every joint that has a parent, in the order of the joints."""
         return tuple((p, j) for j, p in enumerate(self.parents) if p >= 0)
@@ -95,8 +100,41 @@ COCO17 = Skeleton(
     # COCO names no root: the nose stands for it, each hip hangs from its shoulder.
     parents=(-1, 0, 0, 1, 2, 0, 0, 5, 6, 7, 8, 5, 6, 11, 12, 13, 14),
 )
+MPI_INF_3DHP17 = Skeleton(
+    name="mpi_inf_3dhp17",  # the 17 joints of its test set, in their order
+    joints=(
+        "head_top", "neck",
+        "right_shoulder", "right_elbow", "right_wrist",
+        "left_shoulder", "left_elbow", "left_wrist",
+        "right_hip", "right_knee", "right_ankle",
+        "left_hip", "left_knee", "left_ankle",
+        "pelvis", "spine", "head",
+    ),
+    labels=(
+        "HeadTop", "Neck", "RShoulder", "RElbow", "RWrist", "LShoulder", "LElbow", "LWrist",
+        "RHip", "RKnee", "RAnkle", "LHip", "LKnee", "LAnkle", "Pelvis", "Spine", "Head",
+    ),
+    parents=(16, 15, 1, 2, 3, 1, 5, 6, 14, 8, 9, 14, 11, 12, -1, 14, 1),
+)
+HUMANEVA15 = Skeleton(
+    name="humaneva15",
+    joints=(
+        "pelvis", "thorax",
+        "left_shoulder", "left_elbow", "left_wrist",
+        "right_shoulder", "right_elbow", "right_wrist",
+        "left_hip", "left_knee", "left_ankle",
+        "right_hip", "right_knee", "right_ankle",
+        "head",
+    ),
+    labels=(
+        "Pelvis", "Thorax", "LShoulder", "LElbow", "LWrist", "RShoulder", "RElbow", "RWrist",
+        "LHip", "LKnee", "LAnkle", "RHip", "RKnee", "RAnkle", "Head",
+    ),
+    parents=(-1, 0, 1, 2, 3, 1, 5, 6, 0, 8, 9, 0, 11, 12, 1),
+)
 # fmt: on
 
+# Those that a file of keypoints may name.
 SKELETONS = {skeleton.name: skeleton for skeleton in (H36M17, COCO17)}
 
 # Each Human3.6M joint as the mean of COCO joints (MotionBERT and MMPose agree; MODELS.md).

@@ -2,18 +2,24 @@
 
 A benchmark's reader has `read(path, split) -> list[Sequence]` (split "train" or "test", other
 choices of the benchmark as keywords) and `WHERE`, one line that says where its file comes from and
-under which licence, which the UserError about a missing file shows.
+under which licence, which the UserError about a missing file shows. Motion capture (mocap, bvh,
+amass; collection for folders of them) has no cameras and is read as `mocap.Mocap`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
+from video2pose3d.errors import UserError
 from video2pose3d.skeletons import Skeleton
 
-__all__ = ["Sequence"]
+__all__ = ["Sequence", "Split", "on_screen", "with_scores"]
+
+Split = Literal["train", "test"]
 
 
 @dataclass(frozen=True)
@@ -25,6 +31,8 @@ class Sequence:
     benchmark says otherwise; `target * to_mm` is in mm.
     truth: (T, J, 3) float64 mm relative to the root, what errors are measured against.
     to_mm: (T,) float64 mm a unit of target. valid: (T,) bool, frames that are scored.
+    unit: of the target, "metre" or "screen" (half a picture's width: what `on_screen` makes of px).
+    Where a file tells no mm (MotionBERT's training half), truth and to_mm are NaN.
     """
 
     subject: str
@@ -37,6 +45,7 @@ class Sequence:
     valid: np.ndarray
     skeleton: Skeleton
     fps: float
+    unit: Literal["metre", "screen"] = "metre"
 
     def __post_init__(self) -> None:
         T, J = self.inputs.shape[:2]
@@ -47,3 +56,42 @@ class Sequence:
                 raise ValueError(f"{name}: expected {shape}, got {getattr(self, name).shape}")
         if len(self.skeleton) != J:
             raise ValueError(f"{self.skeleton.name} has {len(self.skeleton)} joints, got {J}")
+
+    @classmethod
+    def in_metres(
+        cls, subject: str, action: str, camera: str, inputs: np.ndarray, joints: np.ndarray,
+        valid: np.ndarray, skeleton: Skeleton, fps: float,
+    ) -> Sequence:  # fmt: skip
+        """The usual case: joints (T, J, 3) metres in CAMERA are the target and the truth."""
+        joints = joints.astype(np.float64)
+        joints = joints - joints[:, skeleton.root, None]
+        return cls(
+            subject, action, camera, inputs, joints.astype(np.float32), 1000 * joints,
+            np.full(len(joints), 1000.0), valid, skeleton, fps,
+        )  # fmt: skip
+
+
+def on_screen(xy: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """(..., 2) px in a picture of size W, H to -1..1 across it, the same scale down it."""
+    width, height = size
+    return (xy * (2 / width) - [1, height / width]).astype(np.float32)
+
+
+def with_scores(xy: np.ndarray, scores: np.ndarray | None = None) -> np.ndarray:
+    """(T, J, 2) and scores (T, J), 1 where there are none: (T, J, 3) float32, a lifter's input."""
+    scores = np.ones(xy.shape[:-1]) if scores is None else scores
+    return np.concatenate([xy, scores[..., None]], axis=-1).astype(np.float32)
+
+
+def find(path: Path, name: str, where: str) -> Path:
+    """The file of that name in a folder, or the file given; a UserError says where to get it."""
+    path = Path(path)
+    file = path / name if path.is_dir() or not path.suffix else path
+    if not file.is_file():
+        raise UserError("no such file", path=file, cure=where)
+    return file
+
+
+def check_split(split: str) -> None:
+    if split not in ("train", "test"):
+        raise ValueError(f"split: expected train or test, got {split!r}")

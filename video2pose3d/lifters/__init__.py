@@ -39,14 +39,21 @@ class Lifter:
     metadata: Mapping[str, str]
 
 
-def load(path: Path, device: str = "cpu") -> Lifter:
-    """The lifter of a safetensors file; UserError for a file that is none. Never unpickles."""
+def load(
+    path: Path, device: str = "cpu", *, normalisation: str = NORMALISATION, unit: str = "metre"
+) -> Lifter:
+    """The lifter of a safetensors file; UserError for a file that is none. Never unpickles.
+
+    normalisation: the input it must have been trained on; "screen 1" is that of the published
+    benchmarks, for which unit may be "screen" (`datasets.Sequence`).
+    """
     metadata, tensors = _read(path)
-    expected = {"format": FORMAT, "normalisation": NORMALISATION, "unit": "metre"}
+    expected = {"format": FORMAT, "normalisation": normalisation, "unit": unit}
     for key, value in expected.items():
         if metadata.get(key) != value:
-            what = f"not a lifter of this program: {key} is {metadata.get(key)!r}, not {value!r}"
-            raise UserError(what, path=path, cure="use the program's version that wrote it")
+            what = f"not a lifter for this: {key} is {metadata.get(key)!r}, not {value!r}"
+            cure = "give weights trained for this use, or the program's version that wrote them"
+            raise UserError(what, path=path, cure=cure)
     try:
         name, frames = metadata["lifter"], int(metadata["frames"])
         config = {

@@ -1,0 +1,143 @@
+"""The sequences of our own benchmark, "mocap17 test 1": motion capture seen by virtual cameras.
+
+Each clip of a motion capture file is cut into sequences of at most 243 frames (at its own 50 fps;
+shorter than 27 left out), and each is filmed by one of four virtual cameras in turn (1000 x 1000
+px, f = 1145 px, 5 m from the middle of the person's path, 1.6 m high, at 45, 135, 225 and 315
+degrees); 60 sequences, spread evenly over the file, are taken. The 2D keypoints are what a COCO
+detector gives after conversion to Human3.6M-17 (`detector`), either exact with full scores
+("clean") or with errors from a generator whose seed is the sequence's number ("noisy"). All
+competitors see the same.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from video2pose3d.datasets.mocap import Mocap
+from video2pose3d.evaluation import detector
+from video2pose3d.geometry import project
+from video2pose3d.skeletons import H36M17
+from video2pose3d.structures import Camera, Keypoints2D
+
+LONGEST, SHORTEST = 243, 27  # frames of a sequence
+SEQUENCES = 60  # of the benchmark
+AZIMUTHS = np.radians([45.0, 135.0, 225.0, 315.0])
+DISTANCE, HEIGHT = 5.0, 1.6  # metres
+CAMERA = Camera(
+    K=np.array([[1145.0, 0, 500], [0, 1145.0, 500], [0, 0, 1]]),
+    size=(1000, 1000),
+    dist=np.zeros(5),
+    source="virtual",
+)
+KINDS = ("noisy", "clean")  # of 2D keypoints
+
+
+@dataclass(frozen=True)
+class Sequence:
+    """A filmed sequence. joints: (T, 17, 3) metres in CAMERA; keypoints by kind of 2D.
+
+    number: among all of the file; clip, action, first: the motion capture's clip, what is done in
+    it, and the frame where the sequence begins; camera: which of the four.
+    """
+
+    number: int
+    clip: str
+    action: str
+    first: int
+    source: str
+    camera: int
+    joints: np.ndarray
+    keypoints: dict[str, Keypoints2D]
+
+    @property
+    def truth(self) -> np.ndarray:
+        """(T, 17, 3) metres in CAMERA_ROOT."""
+        return self.joints - self.joints[:, :1]
+
+
+def film(mocap: Mocap, limit: int | None = None) -> list[Sequence]:
+    """The sequences of the benchmark, always the same for the same file."""
+    pieces = []
+    for clip, length in enumerate(mocap.length):
+        for at in range(0, length, LONGEST):
+            if min(LONGEST, length - at) >= SHORTEST:
+                pieces.append((clip, at, min(LONGEST, length - at)))
+    numbers = range(len(pieces))
+    if limit is not None and limit < len(pieces):
+        numbers = np.linspace(0, len(pieces) - 1, limit).astype(int)
+    return [_film_one(mocap, int(n), *pieces[n]) for n in numbers]
+
+
+def _film_one(mocap: Mocap, number: int, clip: int, first: int, length: int) -> Sequence:
+    start = mocap.start[clip] + first
+    joints = mocap.positions[start : start + length].astype(np.float64)  # Z up
+    camera = number % len(AZIMUTHS)
+    azimuth = AZIMUTHS[camera]
+    middle = (joints[:, 0, :2].min(axis=0) + joints[:, 0, :2].max(axis=0)) / 2
+    away = DISTANCE * np.array([np.cos(azimuth), np.sin(azimuth)])
+    position = np.array([*(middle + away), HEIGHT])
+    forward = np.array([*middle, 0.9]) - position
+    forward /= np.linalg.norm(forward)
+    right = np.cross(forward, [0, 0, 1])
+    right /= np.linalg.norm(right)
+    R = np.stack([right, np.cross(forward, right), forward])  # x_camera = R (x - position)
+
+    xy = project(_before_the_lens((detector.points(joints) - position) @ R.T), CAMERA)
+    seen = (joints - position) @ R.T
+    frames = np.arange(len(joints))
+
+    def keypoints(xy: np.ndarray, scores: np.ndarray) -> Keypoints2D:
+        xy, scores = xy.astype(np.float32), scores.astype(np.float32)
+        return Keypoints2D(frames, xy, scores, H36M17, CAMERA.size, mocap.fps)
+
+    pixels = CAMERA.K[0, 0] / np.maximum(seen[:, :1, 2], 0.5)  # px a metre at the pelvis, (T, 1)
+    return Sequence(
+        number=number,
+        clip=str(mocap.name[clip]),
+        action=str(mocap.action[clip]),
+        first=first,
+        source=str(mocap.source[clip]),
+        camera=camera,
+        joints=seen,
+        keypoints={
+            "noisy": keypoints(*detector.noisy(xy, pixels, np.random.default_rng([17, number]))),
+            "clean": keypoints(xy, np.ones(xy.shape[:2])),
+        },
+    )
+
+
+def _before_the_lens(points: np.ndarray) -> np.ndarray:
+    """Nothing nearer than 0.3 m: some actors walk past the camera."""
+    points = points.copy()
+    points[..., 2] = np.maximum(points[..., 2], 0.3)
+    return points
+
+
+def dump(sequences: list[Sequence], folder: Path) -> list[Path]:
+    """The benchmark for other programs, three files a sequence, in `folder`.
+
+    NUMBER_CLIP.noisy.npz and .clean.npz: keypoints as `lift` reads them (keypoints_2d, scores_2d,
+    image_size, fps, skeleton); .truth.npz: `camera` (T, 17, 3) metres in CAMERA, as `evaluate`
+    reads it, and `camera_K`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    files = []
+    for s in sequences:
+        name = re.sub(r"[^\w.-]+", "_", f"{s.number:03}_{s.clip or s.source}")
+        for kind, keypoints in s.keypoints.items():
+            files.append(folder / f"{name}.{kind}.npz")
+            np.savez_compressed(
+                files[-1],
+                keypoints_2d=keypoints.xy,
+                scores_2d=keypoints.scores,
+                image_size=np.array(keypoints.image_size),
+                fps=np.float64(keypoints.fps),
+                skeleton=np.array(keypoints.skeleton.name),
+            )
+        files.append(folder / f"{name}.truth.npz")
+        np.savez_compressed(files[-1], camera=s.joints.astype(np.float32), camera_K=CAMERA.K)
+    return files

@@ -1,0 +1,94 @@
+"""A poses.npz beside a clip's exact truth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from video2pose3d import archives, metrics
+from video2pose3d.errors import UserError
+from video2pose3d.evaluation.scores import Score
+
+
+def evaluate(result: Path, truth: Path) -> list[Score]:
+    """A poses.npz beside a clip's exact truth: scores for each person of the truth.
+
+    Two a person: of `joints_3d`, as lifted, and of `joints_world`, after motion, turned back to the
+    camera's axes. truth: an npz whose `camera` is (T, 17, 3) or (T, P, 17, 3) metres in CAMERA,
+    Human3.6M joints. People are paired by the least total error; frames count where the person is
+    valid in the result and the truth is finite. A person whom the result lacks has 0 frames and
+    NaN errors.
+    """
+    lifted, moved, valid = _read_result(result)
+    expected = _read_truth(truth)
+    if lifted.shape[1] != expected.shape[1]:
+        what = f"has {lifted.shape[1]} frames, the truth {expected.shape[1]}"
+        raise UserError(what, path=result, cure="give the truth of the same clip")
+    expected = expected - expected[:, :, :1]
+    counts = valid[None] & np.isfinite(expected).all(axis=(2, 3))[:, None]  # (truth, result, T)
+    pairs = _pair(lifted, expected, counts)
+    return [
+        _score_person(f"person {i + 1}, {kind}", joints, expected[i], counts[i], pairs.get(i))
+        for i in range(len(expected))
+        for kind, joints in (("as lifted", lifted), ("after motion", moved))
+    ]
+
+
+def _pair(joints: np.ndarray, expected: np.ndarray, counts: np.ndarray) -> dict[int, int]:
+    """Truth's person → result's, by the least total error over the frames that count."""
+    cost = np.full(counts.shape[:2], 1e3)
+    for i, k in np.ndindex(*cost.shape):
+        if counts[i, k].any():
+            error = metrics.mpjpe(joints[k, counts[i, k]], expected[i, counts[i, k]])
+            cost[i, k] = error + (1 - counts[i, k].mean())  # whoever is seen longer, too
+    return {int(i): int(k) for i, k in zip(*linear_sum_assignment(cost), strict=True)}
+
+
+def _score_person(
+    name: str, joints: np.ndarray, expected: np.ndarray, counts: np.ndarray, k: int | None
+) -> Score:
+    """Person k of joints (P, T, 17, 3) beside expected (T, 17, 3), over the frames counts[k]."""
+    if k is None or not counts[k].any():
+        nan = float("nan")
+        return Score(name, 0, nan, nan, nan)
+    here = counts[k]
+    both = here[1:] & here[:-1]
+    motion = (np.diff(v, axis=0)[both] for v in (joints[k], expected))
+    return Score(
+        name,
+        int(here.sum()),
+        1000 * metrics.mpjpe(joints[k, here], expected[here]),
+        1000 * metrics.p_mpjpe(joints[k, here], expected[here]),
+        1000 * metrics.mpjpe(*motion) if both.any() else float("nan"),
+    )
+
+
+def _read_result(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """joints_3d and joints_world, (P, T, 17, 3) float64 metres in CAMERA_ROOT; valid (P, T)."""
+    needed = ("joints_3d", "joints_world", "world_from_camera", "valid")
+    file = archives.read(path, needed)
+    if file.keys() != set(needed) or file["world_from_camera"].shape != (4, 4):
+        raise UserError("is not a poses.npz", path=path)
+    lifted, world, valid = (file[key] for key in ("joints_3d", "joints_world", "valid"))
+    if lifted.ndim != 4 or lifted.shape[2:] != (17, 3) or valid.shape != lifted.shape[:2]:
+        raise UserError(f"is not a poses.npz: joints_3d is {lifted.shape}", path=path)
+    if world.shape != lifted.shape:
+        raise UserError(f"is not a poses.npz: joints_world is {world.shape}", path=path)
+    lifted, world = lifted.astype(np.float64), world.astype(np.float64)
+    moved = (world - world[:, :, :1]) @ file["world_from_camera"][:3, :3]  # R^T from the left
+    valid = valid.astype(bool) & np.isfinite(lifted + world).all(axis=(2, 3))
+    return lifted - lifted[:, :, :1], moved, valid
+
+
+def _read_truth(path: Path) -> np.ndarray:
+    """(P, T, 17, 3) float64 metres in CAMERA."""
+    file = archives.read(path, ("camera",))
+    if "camera" not in file:
+        raise UserError("is not a truth file: it has no camera", path=path)
+    joints = file["camera"].astype(np.float64)
+    joints = joints[:, None] if joints.ndim == 3 else joints
+    if joints.ndim != 4 or joints.shape[2:] != (17, 3):
+        raise UserError(f"is not a truth file: camera is {joints.shape}", path=path)
+    return joints.swapaxes(0, 1)
