@@ -1,8 +1,9 @@
 """2D → 3D networks: one public file each, and what they share.
 
 A lifter's file has a frozen dataclass `Config` and a `Model` whose forward is (B, T, J, 3) x, y,
-score → (B, T, J, 3) metres. A checkpoint is a safetensors file whose header says which lifter it is
-for, its config, how its input was normalised, its unit, and where it comes from.
+score → (B, T, J, 3) metres, by way of its `represent`, (B, T, J, 3) → E (B, T, J, Ch). A checkpoint
+is a safetensors file whose header says which lifter it is for, its config, how its input was
+normalised, its unit, and where it comes from.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -20,9 +22,10 @@ from torch import nn
 
 from video2pose3d import discovery
 from video2pose3d.errors import UserError
-from video2pose3d.lifters._windows import NORMALISATION, lift
+from video2pose3d.lifters._windows import NORMALISATION, lift, represent
+from video2pose3d.structures import Camera, Keypoints2D
 
-__all__ = ["Lifter", "lift", "load", "save"]
+__all__ = ["Lifter", "describe", "lift", "load", "restore", "save"]
 
 FORMAT = "video2pose3d lifter 1"
 _CURE = "download it anew or give another file"
@@ -38,10 +41,26 @@ class Lifter:
     device: str
     metadata: Mapping[str, str]
 
+    def represent(self, keypoints: Keypoints2D, camera: Camera) -> np.ndarray:
+        """The motion representation E of one person: (T, J, Ch) float32, for the same T frames.
+
+        keypoints: in H36M17 px, any number of frames, gaps allowed. Normalised and cut into
+        overlapping, blended windows as in `lift`, but not averaged with the mirror image: E of a
+        mirrored person isn't E mirrored, its channels don't come in left and right pairs. What E
+        tells of directions holds in the axes of the virtual camera that looks at the person.
+        """
+        return represent(self, keypoints, camera)
+
 
 def load(path: Path, device: str = "cpu") -> Lifter:
     """The lifter of a safetensors file; UserError for a file that is none. Never unpickles."""
-    metadata, tensors = _read(path)
+    return restore(path, *_read(path), device=device)
+
+
+def restore(
+    path: Path, metadata: Mapping[str, str], tensors: Mapping[str, torch.Tensor], device: str
+) -> Lifter:
+    """The lifter of a header and tensors that were read from `path`, as `load`."""
     expected = {"format": FORMAT, "normalisation": NORMALISATION, "unit": "metre"}
     for key, value in expected.items():
         if metadata.get(key) != value:
@@ -82,8 +101,17 @@ def save(
     frames: the window it was trained on; about: whatever else its users should know (licence,
     training data, scores), as text.
     """
+    metadata = describe(name, model, frames=frames, about=about)
+    tensors = {key: t.to("cpu", dtype).contiguous() for key, t in model.state_dict().items()}
+    save_file(tensors, path, metadata)
+
+
+def describe(
+    name: str, model: nn.Module, *, frames: int, about: Mapping[str, str]
+) -> dict[str, str]:
+    """The header of a checkpoint, as `restore` takes it; see `save`."""
     config: Any = model.config
-    metadata = {
+    return {
         **about,
         "format": FORMAT,
         "lifter": name,
@@ -92,8 +120,6 @@ def save(
         "unit": "metre",
         "frames": str(frames),
     }
-    tensors = {key: t.to("cpu", dtype).contiguous() for key, t in model.state_dict().items()}
-    save_file(tensors, path, metadata)
 
 
 def _read(path: Path) -> tuple[dict[str, str], dict[str, torch.Tensor]]:
