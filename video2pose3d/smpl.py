@@ -133,9 +133,7 @@ class SMPL(nn.Module):
         pose: (T, 72) axis-angle; shape: (10,), of the whole clip; trans: (T, 3) metres, added to
         every joint, as AMASS stores it.
         """
-        theta, beta, move = (
-            torch.from_numpy(np.asarray(a, np.float64)) for a in (pose, shape, trans)
-        )
+        theta, beta, move = (torch.tensor(a, dtype=torch.float64) for a in (pose, shape, trans))
         J = self.J_rest.double().cpu() + self.J_shape.double().cpu() @ beta  # eq. 10, (K, 3)
         _, t = self._chain(rotations(theta.reshape(-1, K, 3)), J.expand(len(theta), K, 3))
         return (t + move[:, None]).float().numpy()

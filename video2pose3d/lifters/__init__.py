@@ -25,7 +25,7 @@ from video2pose3d.errors import UserError
 from video2pose3d.lifters._windows import NORMALISATION, lift, represent
 from video2pose3d.structures import Camera, Keypoints2D
 
-__all__ = ["Lifter", "describe", "lift", "load", "restore", "save"]
+__all__ = ["Lifter", "describe", "lift", "load", "read", "restore", "save"]
 
 FORMAT = "video2pose3d lifter 1"
 _CURE = "download it anew or give another file"
@@ -54,7 +54,7 @@ class Lifter:
 
 def load(path: Path, device: str = "cpu") -> Lifter:
     """The lifter of a safetensors file; UserError for a file that is none. Never unpickles."""
-    return restore(path, *_read(path), device=device)
+    return restore(path, *read(path), device=device)
 
 
 def restore(
@@ -122,7 +122,8 @@ def describe(
     }
 
 
-def _read(path: Path) -> tuple[dict[str, str], dict[str, torch.Tensor]]:
+def read(path: Path) -> tuple[dict[str, str], dict[str, torch.Tensor]]:
+    """Header and tensors of a safetensors file; UserError for a file that is none."""
     if not Path(path).is_file():
         raise UserError("no such file", path=path)
     try:
