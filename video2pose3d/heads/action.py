@@ -19,6 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from video2pose3d.heads._mlp import Mlp
 from video2pose3d.lifters._windows import normalise, seen_rays
 from video2pose3d.structures import Camera, Keypoints2D
 
@@ -45,13 +46,7 @@ class Model(nn.Module):
     def __init__(self, config: Config):
         super().__init__()
         self.config = config
-        self.mlp = nn.Sequential(
-            nn.Dropout(config.dropout),
-            nn.Linear(config.Ch, config.hidden),
-            nn.BatchNorm1d(config.hidden),
-            nn.ReLU(),
-            nn.Linear(config.hidden, config.classes),
-        )
+        self.mlp = Mlp(config.Ch, config.hidden, config.classes, config.dropout)
 
     def forward(self, E: Tensor, present: Tensor) -> Tensor:
         pooled = E.mean(dim=(2, 3))  # global average pool, (N, M, Ch)

@@ -21,6 +21,7 @@ import torch.nn.functional as F
 from scipy.spatial.transform import Rotation
 from torch import Tensor, nn
 
+from video2pose3d.heads._mlp import Mlp
 from video2pose3d.lifters._windows import normalise, over_windows
 from video2pose3d.smpl import SHAPES, K
 from video2pose3d.structures import Camera, Keypoints2D
@@ -63,10 +64,13 @@ class Model(nn.Module):
     def __init__(self, config: Config):
         super().__init__()
         self.config = config
+        inputs = config.J * config.Ch
+        self.pose = Mlp(inputs, config.hidden, 6 * K, config.dropout)
+        self.shape = Mlp(inputs, config.hidden, SHAPES, config.dropout)
         rest = torch.eye(3).repeat(K, 1, 1)
         rest[0] = torch.diag(torch.tensor([1.0, -1.0, -1.0]))  # upright where y points down
-        self.pose = _mlp(config, rest[..., :2].mT.flatten())
-        self.shape = _mlp(config, torch.zeros(SHAPES))
+        _begin_at(self.pose, rest[..., :2].mT.flatten())
+        _begin_at(self.shape, torch.zeros(SHAPES))
 
     def forward(self, E: Tensor) -> Estimate:
         E = E.flatten(2)  # (B, T, J * Ch)
@@ -74,18 +78,11 @@ class Model(nn.Module):
         return Estimate(_orthonormal(six), self.shape(E.mean(dim=1)))
 
 
-def _mlp(config: Config, mean: Tensor) -> nn.Sequential:
-    """To as many numbers as `mean` has, which is nearly what it gives at first."""
-    last = nn.Linear(config.hidden, len(mean))
+def _begin_at(mlp: Mlp, mean: Tensor) -> None:
+    last = mlp[-1]
+    assert isinstance(last, nn.Linear)
     nn.init.xavier_uniform_(last.weight, gain=0.01)
     last.bias.data.copy_(mean)
-    return nn.Sequential(
-        nn.Dropout(config.dropout),
-        nn.Linear(config.J * config.Ch, config.hidden),
-        nn.BatchNorm1d(config.hidden),
-        nn.ReLU(),
-        last,
-    )
 
 
 def _orthonormal(six: Tensor) -> Tensor:
