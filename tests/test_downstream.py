@@ -11,7 +11,8 @@ from video2pose3d.heads import action, smpl
 from video2pose3d.lifters import ssr_stf
 from video2pose3d.skeletons import H36M17
 from video2pose3d.structures import Keypoints2D
-from video2pose3d.training import downstream, mesh
+from video2pose3d.training import action as action_clips
+from video2pose3d.training import downstream, head_config, mesh
 
 CONFIG = """
 task = "TASK"
@@ -215,7 +216,7 @@ def test_a_checkpoint_of_another_config_is_one_clear_error(actions, tmp_path):
 
 
 def test_shipped_configs_of_heads_are_known_as_such_and_read():
-    names = {p.name for p in downstream.CONFIGS.glob("*.toml") if downstream.is_downstream(p)}
+    names = {p.name for p in head_config.CONFIGS.glob("*.toml") if downstream.is_downstream(p)}
     assert {"action_ntu60.toml", "smpl_mesh.toml"} <= names
     assert "mocap_small_cpu.toml" not in names
     for name in names:
@@ -289,7 +290,7 @@ def test_a_missing_body_model_says_where_to_get_it(people, tmp_path):
 def test_coco_keypoints_are_converted(actions, tmp_path):
     arrays = dict(np.load(actions / "train.npz"))
     np.savez(tmp_path / "coco.npz", **arrays, skeleton="coco17")
-    clips = downstream.action.Clips.read(tmp_path / "coco.npz", 60)
+    clips = action_clips.Clips.read(tmp_path / "coco.npz", 60)
     hips = arrays["keypoints"][:, :, :, 11:13]
     pelvis = H36M17.index("pelvis")
     np.testing.assert_allclose(clips.xy[:, :, :, pelvis], hips[..., :2].mean(axis=3), atol=1e-2)
