@@ -187,6 +187,14 @@ def test_how_two_people_stand_to_each_other_shows():
     assert apart[1] / tall[1] > 2.5 * apart[0] / tall[0]
 
 
+def test_a_batch_in_which_nobody_is_seen_has_finite_logits():
+    x, present = torch.zeros(2, 2, FRAMES, 17, 3), torch.zeros(2, 2, dtype=torch.bool)
+    with torch.inference_mode():
+        logits = action_head()(action.represent_people(backbone(), x, present), present)
+    assert torch.isfinite(logits).all()
+    torch.testing.assert_close(logits[0], logits[1])
+
+
 @pytest.mark.parametrize("saved", ["action"], indirect=True)
 def test_recognise_gives_a_probability_for_every_class(saved):
     head = heads.load(saved[1])
@@ -197,6 +205,9 @@ def test_recognise_gives_a_probability_for_every_class(saved):
     assert found.sum() == pytest.approx(1, abs=1e-5)
     swapped = action.recognise(head, [second, first], bodies.CAMERA)
     np.testing.assert_allclose(swapped, found, atol=1e-5)
+    for nobody in ([], [walker(0)]):
+        with pytest.raises(ValueError, match="somebody"):
+            action.recognise(head, nobody, bodies.CAMERA)
 
 
 # ------------------------------------------------------------------ SMPL

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from video2pose3d.heads._mlp import Mlp
 from video2pose3d.lifters._windows import normalise, seen_rays
+from video2pose3d.skeletons import H36M17
 from video2pose3d.structures import Camera, Keypoints2D
 
 if TYPE_CHECKING:
@@ -95,6 +96,9 @@ def represent_people(backbone: Any, x: Tensor, present: Tensor) -> Tensor:
 
     backbone: a lifter's Model, or whatever has its `represent`.
     """
+    if not present.any():  # lifters don't take batches of none; the head still counts nobody
+        present = torch.zeros_like(present)
+        present[0, 0] = True
     found = backbone.represent(x[present])  # (people, T, J, Ch)
     E = found.new_zeros(*x.shape[:-1], found.shape[-1])
     E[present] = found
@@ -104,12 +108,15 @@ def represent_people(backbone: Any, x: Tensor, present: Tensor) -> Tensor:
 def recognise(head: Head, people: Sequence[Keypoints2D], camera: Camera) -> np.ndarray:
     """How likely each of the head's classes is for one clip: (classes,) float32, sum 1.
 
-    people: those in the clip, in H36M17 px; whole clips of one action are what NTU RGB+D has.
+    people: those in the clip, in H36M17 px, at least one in one frame; whole clips of one action
+    are what NTU RGB+D has.
     """
+    if any(keypoints.skeleton is not H36M17 for keypoints in people):
+        raise ValueError("expected keypoints in h36m17")
+    if not sum(len(keypoints.frames) for keypoints in people):
+        raise ValueError("expected somebody in at least one frame")
     frames = np.unique(np.concatenate([keypoints.frames for keypoints in people]))
-    if not len(frames):
-        raise ValueError("nobody is seen in this clip")
-    xy = np.zeros((1, len(people), len(frames), people[0].xy.shape[1], 2), np.float32)
+    xy = np.zeros((1, len(people), len(frames), len(H36M17), 2), np.float32)
     scores = np.zeros(xy.shape[:-1], np.float32)
     for m, keypoints in enumerate(people):
         at = np.searchsorted(frames, keypoints.frames)
