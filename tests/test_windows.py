@@ -10,7 +10,7 @@ from torch import nn
 
 from video2pose3d import geometry
 from video2pose3d.lifters import Lifter, lift
-from video2pose3d.lifters._windows import BATCH_WINDOWS, normalise
+from video2pose3d.lifters._windows import BATCH_WINDOWS, _mirror, normalise, seen_rays
 from video2pose3d.skeletons import COCO17, H36M17
 from video2pose3d.structures import Keypoints2D
 
@@ -203,3 +203,90 @@ def test_keypoints_of_another_skeleton_are_refused():
     keypoints = dataclasses.replace(person(range(3)), skeleton=COCO17)
     with pytest.raises(ValueError, match="h36m17"):
         lift(lifter(Flat()), [keypoints], CAMERA)
+
+
+# ------------------------------------------------------------------ the motion representation
+
+
+class Linear(nn.Module):
+    """A representation of 6 channels that mixes neighbouring frames, and a linear head on it."""
+
+    def __init__(self):
+        super().__init__()
+        generator = torch.Generator().manual_seed(0)
+        self.mix = torch.randn(6, 6, generator=generator)
+        self.head = torch.randn(6, 3, generator=generator)
+
+    def represent(self, x):
+        return torch.cat([x, x.roll(1, dims=1)], dim=-1) @ self.mix
+
+    def forward(self, x):
+        return self.represent(x) @ self.head
+
+
+def as_lift_without_flip(E, keypoints):
+    """What `lift` would make of E by the head, if the whole clip is one window."""
+    _, R = normalise(*(a[None] for a in seen_rays(keypoints.xy, keypoints.scores, CAMERA)))
+    joints = E.astype(np.float64) @ Linear().head.double().numpy()
+    return (joints - joints[:, :1]) @ R[0]
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, T - 1, T, T + 1, 2 * T, 100])
+def test_every_length_of_clip_is_represented_frame_for_frame(n):
+    E = lifter(Linear()).represent(person(range(5, 5 + n)), CAMERA)
+    assert E.shape == (n, J, 6)
+    assert E.dtype == np.float32
+    assert np.isfinite(E).all()
+
+
+def test_the_representation_leads_the_head_to_the_joints_that_lift_gives_without_flip():
+    keypoints = person(range(T))
+
+    class Unflipped(nn.Module):
+        """Undoes the mirror that `lift` puts before the second call, and after it."""
+
+        def __init__(self):
+            super().__init__()
+            self.calls = 0
+
+        def forward(self, x):
+            self.calls += 1
+            return Linear()(x) if self.calls % 2 else _mirror(Linear()(_mirror(x)))
+
+    (poses,) = lift(lifter(Unflipped()), [keypoints], CAMERA)
+    E = lifter(Linear()).represent(keypoints, CAMERA)
+    np.testing.assert_allclose(as_lift_without_flip(E, keypoints), poses.joints, atol=1e-4)
+
+
+def test_the_representation_of_a_long_clip_has_no_seams():
+    class OfItsWindow(nn.Module):
+        def represent(self, x):
+            return torch.linspace(0, 1, x.shape[1])[None, :, None, None].expand(*x.shape[:3], 2)
+
+    E = lifter(OfItsWindow(), 41).represent(person(range(400)), CAMERA)
+    assert np.abs(np.diff(E, axis=0)).max() < 2.5 / 41
+
+
+def test_a_clip_longer_than_the_window_is_represented_as_its_windows_are():
+    """A movement that repeats with the windows: every whole window in the middle is the same."""
+    cycle = person(range(T - 1))
+    keypoints = dataclasses.replace(
+        person(range(6 * (T - 1))),
+        xy=np.tile(cycle.xy, (6, 1, 1)),
+        scores=np.tile(cycle.scores, (6, 1)),
+    )
+    E = lifter(Linear()).represent(keypoints, CAMERA)
+    np.testing.assert_allclose(E[2 * T - 2 : 3 * T - 3], E[3 * T - 3 : 4 * T - 4], atol=1e-2)
+
+
+def test_the_representation_is_not_averaged_with_the_mirror_image():
+    class Counting(Linear):
+        windows = 0
+
+        def represent(self, x):
+            self.windows += len(x)
+            return super().represent(x)
+
+    model = Counting()
+    lifter(model).represent(person(range(T)), CAMERA)
+    assert model.windows == 1

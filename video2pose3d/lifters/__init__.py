@@ -1,8 +1,9 @@
 """2D → 3D networks: one public file each, and what they share.
 
 A lifter's file has a frozen dataclass `Config` and a `Model` whose forward is (B, T, J, 3) x, y,
-score → (B, T, J, 3) metres. A checkpoint is a safetensors file whose header says which lifter it is
-for, its config, how its input was normalised, its unit, and where it comes from.
+score → (B, T, J, 3) metres, by way of its `represent`, (B, T, J, 3) → E (B, T, J, Ch). A checkpoint
+is a safetensors file whose header says which lifter it is for, its config, how its input was
+normalised, its unit, and where it comes from.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -20,11 +22,14 @@ from torch import nn
 
 from video2pose3d import discovery
 from video2pose3d.errors import UserError
-from video2pose3d.lifters._windows import NORMALISATION, lift
+from video2pose3d.lifters._windows import NORMALISATION, lift, represent
+from video2pose3d.structures import Camera, Keypoints2D
 
-__all__ = ["Lifter", "lift", "load", "save"]
+__all__ = ["Lifter", "describe", "lift", "load", "read", "restore", "save"]
 
 FORMAT = "video2pose3d lifter 1"
+BACKBONE = "video2pose3d backbone 1"  # pre-trained, without a head: what fine-tuning begins with
+SCREEN = "screen 1"  # a benchmark's normalisation, see datasets.Sequence
 _CURE = "download it anew or give another file"
 
 
@@ -38,16 +43,42 @@ class Lifter:
     device: str
     metadata: Mapping[str, str]
 
+    def represent(self, keypoints: Keypoints2D, camera: Camera) -> np.ndarray:
+        """The motion representation E of one person: (T, J, Ch) float32, for the same T frames.
+
+        keypoints: in H36M17 px, any number of frames, gaps allowed. Normalised and cut into
+        overlapping, blended windows as in `lift`, but not averaged with the mirror image: E of a
+        mirrored person isn't E mirrored, its channels don't come in left and right pairs. What E
+        tells of directions holds in the axes of the virtual camera that looks at the person.
+        """
+        return represent(self, keypoints, camera)
+
 
 def load(
     path: Path, device: str = "cpu", *, normalisation: str = NORMALISATION, unit: str = "metre"
 ) -> Lifter:
     """The lifter of a safetensors file; UserError for a file that is none. Never unpickles.
 
-    normalisation: the input it must have been trained on; "screen 1" is that of the published
+    normalisation: the input it must have been trained on; SCREEN is that of the published
     benchmarks, for which unit may be "screen" (`datasets.Sequence`).
     """
-    metadata, tensors = _read(path)
+    metadata, tensors = read(path)
+    return restore(path, metadata, tensors, device=device, normalisation=normalisation, unit=unit)
+
+
+def restore(
+    path: Path,
+    metadata: Mapping[str, str],
+    tensors: Mapping[str, torch.Tensor],
+    *,
+    device: str,
+    normalisation: str = NORMALISATION,
+    unit: str = "metre",
+) -> Lifter:
+    """The lifter of a header and tensors that were read from `path`, as `load`."""
+    if metadata.get("format") == BACKBONE:
+        cure = "fine-tune it first: video2pose3d train CONFIG --start FILE"
+        raise UserError("a pre-trained backbone, without a head", path=path, cure=cure)
     expected = {"format": FORMAT, "normalisation": normalisation, "unit": unit}
     for key, value in expected.items():
         if metadata.get(key) != value:
@@ -83,27 +114,46 @@ def save(
     frames: int,
     about: Mapping[str, str],
     dtype: torch.dtype = torch.float16,
+    normalisation: str = NORMALISATION,
+    unit: str = "metre",
 ) -> None:
     """Write a checkpoint that `load` reads.
 
     frames: the window it was trained on; about: whatever else its users should know (licence,
-    training data, scores), as text.
+    training data, scores), as text. normalisation, unit: of another input than `lift` makes, and
+    what comes of it ("screen": as datasets.Sequence.target).
     """
-    config: Any = model.config
-    metadata = {
-        **about,
-        "format": FORMAT,
-        "lifter": name,
-        "config": json.dumps(dataclasses.asdict(config)),
-        "normalisation": NORMALISATION,
-        "unit": "metre",
-        "frames": str(frames),
-    }
+    metadata = describe(
+        name, model, frames=frames, about=about, normalisation=normalisation, unit=unit
+    )
     tensors = {key: t.to("cpu", dtype).contiguous() for key, t in model.state_dict().items()}
     save_file(tensors, path, metadata)
 
 
-def _read(path: Path) -> tuple[dict[str, str], dict[str, torch.Tensor]]:
+def describe(
+    name: str,
+    model: nn.Module,
+    *,
+    frames: int,
+    about: Mapping[str, str],
+    normalisation: str = NORMALISATION,
+    unit: str = "metre",
+) -> dict[str, str]:
+    """The header of a checkpoint, as `restore` takes it; see `save`."""
+    config: Any = model.config
+    return {
+        **about,
+        "format": FORMAT,
+        "lifter": name,
+        "config": json.dumps(dataclasses.asdict(config)),
+        "normalisation": normalisation,
+        "unit": unit,
+        "frames": str(frames),
+    }
+
+
+def read(path: Path) -> tuple[dict[str, str], dict[str, torch.Tensor]]:
+    """Header and tensors of a safetensors file; UserError for a file that is none."""
     if not Path(path).is_file():
         raise UserError("no such file", path=path)
     try:

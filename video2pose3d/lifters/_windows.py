@@ -1,12 +1,13 @@
 """From a clip's 2D keypoints to joints in metres: windows, normalisation, flip averaging, blending.
 
-Shared by all lifters, and by their training as far as it makes their input.
+Shared by all lifters and heads, and by their training as far as it makes their input.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -104,44 +105,90 @@ def lift(lifter: Lifter, people: Sequence[Keypoints2D], camera: Camera) -> list[
     seen where its score is 0 or its place is no number. Windows overlap by half and are blended;
     every window is also lifted mirrored.
     """
-    rays, scores = [], []
-    for keypoints in people:
-        if keypoints.skeleton is not H36M17:
-            raise ValueError(f"expected keypoints in h36m17, got {keypoints.skeleton.name}")
-        seen = np.isfinite(keypoints.xy).all(axis=-1) & (keypoints.scores > 0)
-        xy = np.where(seen[..., None], keypoints.xy, 0)
-        rays.append(np.where(seen[..., None], pixels_to_rays(xy, camera), 0))
-        scores.append(np.where(seen, np.clip(keypoints.scores, 0, 1), 0))
-
-    total = [np.zeros((len(k.frames), len(H36M17), 3)) for k in people]
-    weight = [np.zeros(len(k.frames)) for k in people]
-    fade = np.sin(np.pi * (np.arange(lifter.frames) + 0.5) / lifter.frames) ** 2  # (T,)
-    windows = (
-        (stretch.person, places)
-        for stretch in _stretches(people, lifter.frames)
-        for places in _windows(stretch.places, lifter.frames)
-    )
-    for batch in _batches(windows, BATCH_WINDOWS):
-        joints = _lift_windows(
-            lifter,
-            np.stack([_take(rays[person], places) for person, places in batch]),
-            np.stack([_take(scores[person], places) for person, places in batch]),
-        )
-        for (person, places), window in zip(batch, joints, strict=True):
-            here = places >= 0
-            total[person][places[here]] += fade[here, None, None] * window[here]
-            weight[person][places[here]] += fade[here]
+    joints = over_windows(lifter.frames, people, camera, partial(_lift_windows, lifter))
     return [
         Poses3D(
             frames=keypoints.frames,
-            joints=(total[p] / weight[p][:, None, None]).astype(np.float32),
+            joints=found.astype(np.float32),
             scores=keypoints.scores,
             skeleton=H36M17,
             space="CAMERA_ROOT",
             fps=keypoints.fps,
         )
-        for p, keypoints in enumerate(people)
+        for keypoints, found in zip(people, joints, strict=True)
     ]
+
+
+def represent(lifter: Lifter, keypoints: Keypoints2D, camera: Camera) -> np.ndarray:
+    """The motion representation E of one person, (T, J, Ch) float32; see `Lifter.represent`."""
+    (E,) = over_windows(lifter.frames, [keypoints], camera, partial(_represent_windows, lifter))
+    return E
+
+
+def over_windows(
+    T: int,
+    people: Sequence[Keypoints2D],
+    camera: Camera,
+    apply: Callable[[np.ndarray, np.ndarray], np.ndarray],
+) -> list[np.ndarray]:
+    """What `apply` says of overlapping windows of T frames, blended: (N, ...) for each person.
+
+    people: as in `lift`, N frames each; apply: rays (B, T, J, 2), scores (B, T, J) as `normalise`
+    takes them → (B, T, ...).
+    """
+    rays, scores = [], []
+    for keypoints in people:
+        if keypoints.skeleton is not H36M17:
+            raise ValueError(f"expected keypoints in h36m17, got {keypoints.skeleton.name}")
+        r, s = seen_rays(keypoints.xy, keypoints.scores, camera)
+        rays.append(r)
+        scores.append(s)
+
+    total: dict[int, np.ndarray] = {}
+    weight = [np.zeros(len(k.frames)) for k in people]
+    fade = np.sin(np.pi * (np.arange(T) + 0.5) / T) ** 2  # (T,)
+    windows = (
+        (stretch.person, places)
+        for stretch in _stretches(people, T)
+        for places in _windows(stretch.places, T)
+    )
+    for batch in _batches(windows, BATCH_WINDOWS):
+        values = apply(
+            np.stack([_take(rays[person], places) for person, places in batch]),
+            np.stack([_take(scores[person], places) for person, places in batch]),
+        )
+        for (person, places), window in zip(batch, values, strict=True):
+            if person not in total:
+                total[person] = _like(window, len(people[person].frames))
+            here = places >= 0
+            total[person][places[here]] += _along(fade[here], window) * window[here]
+            weight[person][places[here]] += fade[here]
+    for person, sums in total.items():
+        sums /= _along(weight[person], sums)
+    if len(total) < len(people):  # somebody has no frames: a window of nobody tells the shape
+        nobody = apply(np.zeros((1, T, len(H36M17), 2)), np.zeros((1, T, len(H36M17))))[0]
+        total |= {p: _like(nobody, 0) for p in range(len(people)) if p not in total}
+    return [total[p] for p in range(len(people))]
+
+
+def seen_rays(xy: np.ndarray, scores: np.ndarray, camera: Camera) -> tuple[np.ndarray, np.ndarray]:
+    """What `normalise` takes: xy (..., J, 2) px → rays (..., J, 2), scores (..., J) in 0..1.
+
+    Both are 0 where a score is 0 or a place is no number.
+    """
+    seen = np.isfinite(xy).all(axis=-1) & (scores > 0)
+    rays = pixels_to_rays(np.where(seen[..., None], xy, 0), camera)
+    return np.where(seen[..., None], rays, 0), np.where(seen, np.clip(scores, 0, 1), 0)
+
+
+def _like(window: np.ndarray, N: int) -> np.ndarray:
+    """Zeros for N frames of what is said of each frame of a window (T, ...)."""
+    return np.zeros((N, *window.shape[1:]), window.dtype)
+
+
+def _along(weights: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Weights (T,) in the type and with the axes of values (T, ...), to multiply them with."""
+    return weights.astype(values.dtype).reshape(-1, *[1] * (values.ndim - 1))
 
 
 def _stretches(people: Sequence[Keypoints2D], T: int) -> Iterator[Stretch]:
@@ -200,6 +247,15 @@ def _lift_windows(lifter: Lifter, rays: np.ndarray, scores: np.ndarray) -> np.nd
         y = (lifter.model(x) + _mirror(lifter.model(_mirror(x)))) / 2
     joints = y.float().cpu().numpy().astype(np.float64)
     return (joints - joints[:, :, :1]) @ R[:, None]  # the inverse of x_lifter = R @ x_camera
+
+
+def _represent_windows(lifter: Lifter, rays: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """rays (B, T, J, 2), scores (B, T, J) → E (B, T, J, Ch) float32."""
+    inputs, _ = normalise(rays, scores)
+    model: Any = lifter.model
+    with torch.inference_mode():
+        E = model.represent(torch.from_numpy(inputs).to(lifter.device))
+    return E.float().cpu().numpy()
 
 
 def _mirror(x: torch.Tensor) -> torch.Tensor:

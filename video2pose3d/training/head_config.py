@@ -1,0 +1,100 @@
+"""What the training of a head is told: its TOML file, read and checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from video2pose3d.errors import UserError
+from video2pose3d.heads.smpl import LossWeights
+from video2pose3d.training import action, mesh
+
+try:
+    import tomllib
+except ModuleNotFoundError:  # Python 3.10
+    import tomli as tomllib
+
+CONFIGS = Path(__file__).parent / "configs"
+DATA = {"action": action.Data, "smpl": mesh.Data}  # by task
+Task = action.ActionTask | mesh.MeshTask
+
+
+@dataclass(frozen=True)
+class Optimiser:
+    """[optimiser]: AdamW; both rates are multiplied by `factor` after every epoch."""
+
+    lr_head: float
+    lr_backbone: float = 0.0  # 0: the lifter is frozen
+    weight_decay: float = 0.01
+    factor: float = 1.0
+
+
+@dataclass(frozen=True)
+class HeadConfig:
+    """A head's training, as its TOML file says it."""
+
+    task: str
+    lifter: str
+    epochs: int
+    batch: int  # clips a step
+    optimiser: Optimiser
+    data: Any  # action.Data or mesh.Data
+    model: dict[str, Any] = field(default_factory=dict)  # the lifter's `variant`, fields of Config
+    head: dict[str, Any] = field(default_factory=dict)  # fields of the head's Config
+    loss: LossWeights = field(default_factory=LossWeights)  # of the SMPL head
+    start: str | None = None  # the lifter's weights to begin with: a shipped name, or a file
+    seed: int = 0
+    about: dict[str, str] = field(default_factory=dict)  # for the header of the published file
+
+    @classmethod
+    def read(cls, path: Path) -> HeadConfig:
+        """The config of a file, or a shipped one by its name; UserError for what is none."""
+        path = _find(path)
+        try:
+            table = _toml(path)
+            if table["task"] not in DATA:
+                raise ValueError(f"task {table['task']!r} is none of {', '.join(DATA)}")
+            table["data"] = DATA[table["task"]](**table["data"])
+            table["optimiser"] = Optimiser(**table["optimiser"])
+            table["loss"] = LossWeights(**table.get("loss", {}))
+            config = cls(**table)
+            if config.batch < 2 or config.data.frames < 1:
+                raise ValueError("batch below 2 or frames below 1")
+            if config.frozen and config.start is None:
+                raise ValueError("a frozen lifter wants weights to start from")
+            return config
+        except (KeyError, TypeError, ValueError) as error:
+            raise UserError(f"not a config of a head ({error})", path=path) from error
+
+    @property
+    def frozen(self) -> bool:
+        return self.optimiser.lr_backbone == 0
+
+    def make_task(self, folder: Path) -> Task:
+        if self.task == "action":
+            return action.ActionTask(folder, self.data)
+        return mesh.MeshTask(folder, self.data, self.loss)
+
+
+def is_downstream(config: Path) -> bool:
+    """Whether a training config is one of a head, not of a lifter: whether it names a task."""
+    return "task" in _toml(_find(config))
+
+
+def _find(name: Path) -> Path:
+    for path in (Path(name), CONFIGS / f"{Path(name).name.removesuffix('.toml')}.toml"):
+        if path.is_file():
+            return path
+    names = ", ".join(sorted(path.stem for path in CONFIGS.glob("*.toml")))
+    cure = f"give a TOML file or a shipped config: {names}"
+    raise UserError("no such training config", path=name, cure=cure)
+
+
+def _toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"can't be read: {error.strerror or error}", path=path) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"not a training config ({error})", path=path) from error
