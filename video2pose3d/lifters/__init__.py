@@ -22,9 +22,11 @@ from video2pose3d import discovery
 from video2pose3d.errors import UserError
 from video2pose3d.lifters._windows import NORMALISATION, lift
 
-__all__ = ["Lifter", "lift", "load", "save"]
+__all__ = ["Lifter", "lift", "load", "read", "save"]
 
 FORMAT = "video2pose3d lifter 1"
+BACKBONE = "video2pose3d backbone 1"  # pre-trained, without a head: what fine-tuning begins with
+SCREEN = "screen 1"  # a benchmark's normalisation, see datasets.Sequence
 _CURE = "download it anew or give another file"
 
 
@@ -41,7 +43,10 @@ class Lifter:
 
 def load(path: Path, device: str = "cpu") -> Lifter:
     """The lifter of a safetensors file; UserError for a file that is none. Never unpickles."""
-    metadata, tensors = _read(path)
+    metadata, tensors = read(path)
+    if metadata.get("format") == BACKBONE:
+        cure = "fine-tune it first: video2pose3d train CONFIG --start FILE"
+        raise UserError("a pre-trained backbone, without a head", path=path, cure=cure)
     expected = {"format": FORMAT, "normalisation": NORMALISATION, "unit": "metre"}
     for key, value in expected.items():
         if metadata.get(key) != value:
@@ -76,11 +81,14 @@ def save(
     frames: int,
     about: Mapping[str, str],
     dtype: torch.dtype = torch.float16,
+    normalisation: str = NORMALISATION,
+    unit: str = "metre",
 ) -> None:
     """Write a checkpoint that `load` reads.
 
     frames: the window it was trained on; about: whatever else its users should know (licence,
-    training data, scores), as text.
+    training data, scores), as text. normalisation, unit: of another input than `lift` makes, and
+    what comes of it ("screen": as datasets.Sequence.target).
     """
     config: Any = model.config
     metadata = {
@@ -88,15 +96,16 @@ def save(
         "format": FORMAT,
         "lifter": name,
         "config": json.dumps(dataclasses.asdict(config)),
-        "normalisation": NORMALISATION,
-        "unit": "metre",
+        "normalisation": normalisation,
+        "unit": unit,
         "frames": str(frames),
     }
     tensors = {key: t.to("cpu", dtype).contiguous() for key, t in model.state_dict().items()}
     save_file(tensors, path, metadata)
 
 
-def _read(path: Path) -> tuple[dict[str, str], dict[str, torch.Tensor]]:
+def read(path: Path) -> tuple[dict[str, str], dict[str, torch.Tensor]]:
+    """Header and tensors of a safetensors file; UserError for a file that is none."""
     if not Path(path).is_file():
         raise UserError("no such file", path=path)
     try:
