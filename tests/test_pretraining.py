@@ -1,16 +1,19 @@
 """Claims about pre-training by contextualised representations, and fine-tuning from it."""
 
+import json
 from dataclasses import replace
 
 import mocap
 import pytest
 import torch
 import torch.nn.functional as F
+from click.testing import CliRunner
 from mocap import walk
 from test_training_loop import CONFIG, rows
 from test_training_windows import sequence
 
 from video2pose3d import discovery, lifters
+from video2pose3d.cli import video2pose3d
 from video2pose3d.errors import UserError
 from video2pose3d.training import hooks
 from video2pose3d.training.config import Data, Optimiser, Pretraining, Schedule, TrainingConfig
@@ -183,3 +186,18 @@ def test_each_kind_of_config_has_its_command(folder, config):
         train(config, folder, folder / "out")
     with pytest.raises(UserError, match="use video2pose3d train"):
         pretrain(replace(config, pretrain=None), folder, folder / "out")
+
+
+def test_the_two_commands_work_hand_in_hand(folder):
+    (folder / "tuned.toml").write_text(CONFIG)
+    mocap.write(folder, ["val"], [walk(60)])
+    backbone_file, lifter_file = folder / "backbone.safetensors", folder / "lifter.safetensors"
+    for words in (
+        f"pretrain {folder}/config.toml -o {folder}/pre --publish {backbone_file}",
+        f"train {folder}/tuned -o {folder}/tuned --start {backbone_file} --publish {lifter_file}",
+    ):
+        command = [*words.split(), "--data", str(folder), "--steps", "1", "--device", "cpu"]
+        result = CliRunner().invoke(video2pose3d, [*command, "--json"])
+        assert result.exit_code == 0, result.output
+        assert json.loads(result.stdout)["weights"]
+    assert lifters.load(lifter_file).metadata["steps"] == "1"

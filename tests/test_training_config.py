@@ -3,11 +3,13 @@
 import dataclasses
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from video2pose3d import discovery
 from video2pose3d.errors import UserError
 from video2pose3d.training import config
-from video2pose3d.training.config import Schedule, TrainingConfig
+from video2pose3d.training.config import Schedule, Stage, TrainingConfig
 
 TINY = """
 lifter = "ssr_stf"
@@ -80,6 +82,16 @@ def test_a_config_that_is_none_is_one_clear_error(tmp_path, change, says):
 def test_a_config_that_is_not_there_is_answered_with_those_that_are(tmp_path):
     with pytest.raises(UserError, match="mocap_small_cpu"):
         TrainingConfig.read(tmp_path / "missing.toml")
+
+
+@given(st.integers(1, 40), st.floats(0.05, 0.95))
+def test_windows_are_counted_as_the_stages_show_them(steps, until):
+    found = dataclasses.replace(
+        TrainingConfig.read("ssr_stf_h36m_t27"), stage=(Stage(9, 5, until), Stage(27, 2))
+    )
+    for step in range(steps + 1):
+        shown = [found.stage_at(done, steps).windows for done in range(step)]
+        assert found.windows_at(step, steps) == sum(shown)
 
 
 def test_the_rate_warms_up_stays_and_falls():

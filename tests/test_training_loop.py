@@ -224,6 +224,21 @@ def test_a_benchmark_is_learned_in_epochs_and_its_lifter_says_so(folder, benchma
     assert (header["normalisation"], header["unit"]) == ("screen 1", "screen")
 
 
+def test_a_row_goes_to_the_csv_file_and_to_tensorboard_where_that_is(tmp_path, monkeypatch):
+    class Board(list):
+        def add_scalar(self, name, value, global_step):
+            self.append((name, value, global_step))
+
+        def flush(self): ...
+
+    board = Board()
+    monkeypatch.setattr(hooks, "_tensorboard", lambda folder: board)
+    for step in (1, 2):  # the second as after a kill
+        hooks.Log(tmp_path / "log.csv").write({"step": step, "loss": 0.5})
+    assert rows(tmp_path) == [{"step": "1", "loss": "0.5"}, {"step": "2", "loss": "0.5"}]
+    assert ("loss", 0.5, 2) in board
+
+
 def test_matrices_of_the_blocks_go_to_muon_and_all_else_to_adamw(config):
     model = config.make_model()
     optimiser = optimisers.make_optimiser(model, config.optimiser)

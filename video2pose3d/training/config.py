@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -143,8 +144,12 @@ class TrainingConfig:
         return next((s for s in self.stage if step < s.until * steps), self.stage[-1])
 
     def windows_at(self, step: int, steps: int) -> int:
-        """How many windows one process has seen by then, had it one batch a step."""
-        return sum(self.stage_at(done, steps).windows for done in range(step))
+        """How many windows were seen before a step, had each step one batch."""
+        seen = begin = 0
+        for stage in self.stage:
+            end = max(begin, min(step, math.ceil(stage.until * steps)))
+            seen, begin = seen + (end - begin) * stage.windows, end
+        return seen
 
     def make_model(self) -> nn.Module:
         """A lifter with fresh weights; UserError for a [model] that it has no fields for."""
@@ -167,8 +172,8 @@ class TrainingConfig:
 
 
 def shipped() -> list[str]:
-    """The names of the package's own configs, sorted."""
-    return sorted(path.stem for path in CONFIGS.glob("*.toml"))
+    """The names of the package's own configs of lifters, sorted."""
+    return sorted(path.stem for path in CONFIGS.glob("*.toml") if "task" not in _toml(path))
 
 
 def find(name: str | Path, beside: Path | None = None) -> Path:

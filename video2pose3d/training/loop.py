@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-import torch.distributed
 from mmengine.hooks import Hook
 from mmengine.model import BaseModel
 from torch import Tensor, nn
@@ -20,7 +19,7 @@ from video2pose3d.training.config import TrainingConfig
 from video2pose3d.training.hooks import Checkpoints, Rate, Reports, make_average
 from video2pose3d.training.optimisers import make_optimiser
 from video2pose3d.training.publishing import begin_with
-from video2pose3d.training.runner import join, make_runner, processes
+from video2pose3d.training.runner import join, make_runner, part, processes
 from video2pose3d.training.validation import Watch, make_watch
 
 
@@ -143,6 +142,5 @@ def run(
         device,
     )
     runner.train()
-    if processes() > 1:
-        torch.distributed.barrier()  # the checkpoint is there for all
+    part()  # not before the checkpoint is written
     return checkpoints.path

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import uuid
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.distributed
+from mmengine.dist import get_dist_info
 from mmengine.hooks import Hook
 from mmengine.logging import MMLogger
 from mmengine.model import BaseModel, MMDistributedDataParallel, is_model_wrapper
@@ -34,9 +36,9 @@ class SilentRunner(Runner):
             **settings,
         )
 
-    @property
-    def timestamp(self) -> str:
-        return ""  # it names a folder of logs in work_dir
+    def setup_env(self, env_cfg: Any) -> None:
+        self._rank, self._world_size = get_dist_info()
+        self._timestamp = ""  # else it names a folder of logs in work_dir
 
     def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
         return MMLogger.get_instance(self.experiment_name, log_level="ERROR")
@@ -49,13 +51,25 @@ class SilentRunner(Runner):
         if not self.distributed:
             return model
         devices = [self.device] if self.device.type == "cuda" else None
-        return MMDistributedDataParallel(module=model, device_ids=devices, broadcast_buffers=False)
+        with warnings.catch_warnings():  # the name that torch has for broadcast_buffers changes
+            warnings.simplefilter("ignore", FutureWarning)
+            return MMDistributedDataParallel(
+                module=model, device_ids=devices, broadcast_buffers=False
+            )
 
     def _init_model_weights(self) -> None: ...  # they are made with the model
 
     def _log_env(self, env_cfg: Any) -> None: ...
 
     def dump_config(self) -> None: ...
+
+
+class Optimising(OptimWrapper):
+    """An OptimWrapper that doesn't write down every norm: the device would have to wait for it."""
+
+    def _clip_grad(self) -> None:
+        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
+        torch.nn.utils.clip_grad_norm_(parameters, **self.clip_grad_kwargs)  # pyright: ignore
 
 
 class StepLoop(BaseLoop):
@@ -140,7 +154,7 @@ def make_runner(
             "accumulate": config.optimiser.accumulate,
             "workers": config.data.workers,
         },
-        optim_wrapper=OptimWrapper(optimiser, config.optimiser.accumulate, clip),
+        optim_wrapper=Optimising(optimiser, config.optimiser.accumulate, clip),
         custom_hooks=list(hooks),
         launcher="pytorch" if processes() > 1 else "none",
         randomness={"seed": config.seed},
@@ -158,10 +172,17 @@ def join(device: str) -> torch.device:
         if device.startswith("cuda"):
             device = f"cuda:{os.environ['LOCAL_RANK']}"
             torch.cuda.set_device(device)
-        if not torch.distributed.is_initialized():
-            backend = "nccl" if device.startswith("cuda") else "gloo"
-            torch.distributed.init_process_group(backend)
+        torch.distributed.init_process_group("nccl" if device.startswith("cuda") else "gloo")
+        # Depth-wise convolutions on a channels-last view have such gradients: a copy, no harm.
+        warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
     return torch.device(device)
+
+
+def part() -> None:
+    """Wait until every process is done, and part from them."""
+    if processes() > 1:
+        torch.distributed.barrier()
+        torch.distributed.destroy_process_group()
 
 
 def bare(runner: Runner) -> nn.Module:
