@@ -19,6 +19,9 @@ def load(package: str, name: str) -> ModuleType:
     """Import one of them, and no other; UserError when the name is none of them."""
     known = names(package)
     if name not in known:
-        kind = {"lifters": "lifter", "exporters": "exporter", "keypoints": "keypoint backend"}
+        kind = {
+            "lifters": "lifter", "exporters": "exporter", "keypoints": "keypoint backend",
+            "datasets": "data set",
+        }  # fmt: skip
         raise UserError(f"{name!r} is not a {kind[package]}: choose from {', '.join(known)}")
     return importlib.import_module(f"video2pose3d.{package}.{name}")

@@ -2,52 +2,35 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
-from video2pose3d.cli import _options
+from video2pose3d.cli import _options, _training
 
 
 @click.command("train")
-@click.argument("config", type=click.Path(path_type=Path), metavar="CONFIG.toml")
+@_training.options
 @click.option(
-    "--data",
-    type=click.Path(path_type=Path),
-    required=True,
-    help="Folder with the motion data (train.npz, val.npz).",
+    "--start",
+    metavar="NAME|PATH",
+    help="Weights to begin with: a lifter, or a pre-trained backbone.",
 )
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(file_okay=False, path_type=Path),
-    required=True,
-    help="Folder for checkpoints and logs; a run found there is resumed.",
-)
-@click.option(
-    "--steps", type=click.IntRange(min=1), help="Train that many steps instead of the config's."
-)
-@click.option(
-    "--publish",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="Then write the weights that --lifter takes: a .safetensors file.",
-)
-@_options.device
 @_options.common
 def command(
-    config: Path, data: Path, output: Path, steps: int | None, publish: Path | None, device: str,
-    as_json: bool, quiet: bool,
+    config: str, data: Path, output: Path, steps: int | None, publish: Path | None, device: str,
+    start: str | None, as_json: bool, quiet: bool,
 ) -> None:  # fmt: skip
-    """Train a lifter from a TOML config, a file or the name of a shipped one."""
-    from video2pose3d import training
-    from video2pose3d.networks import choose_device
+    """Train a lifter from a TOML config, a file or the name of a shipped one.
 
-    checkpoint = training.train(
-        config, data=data, output=output, steps=steps, device=choose_device(device)
+    On several GPUs: torchrun --nproc-per-node N -m video2pose3d train ...
+    """
+    from video2pose3d.networks import choose_device
+    from video2pose3d.training import loop
+    from video2pose3d.training.config import TrainingConfig
+
+    read = TrainingConfig.read(config)
+    checkpoint = loop.train(
+        read, data, output, steps=steps, start=start, device=choose_device(device)
     )
-    if publish is not None:
-        training.publish(config, checkpoint, publish)
-    if as_json:
-        click.echo(json.dumps({"checkpoint": str(checkpoint), "weights": str(publish or "")}))
+    _training.finish(read, checkpoint, publish, as_json)

@@ -1,5 +1,4 @@
-"""Training the lifters."""
+"""Training the lifters: loop.train, pretraining.pretrain and publishing.publish.
 
-from video2pose3d.training.loop import publish, train
-
-__all__ = ["publish", "train"]
+Nothing is imported here, because simulated detectors (`data`) serve those who don't train as well.
+"""

@@ -41,11 +41,10 @@ class Batch:
 
 
 class Sampler:
-    """An endless source of training batches; the same seed gives the same batches."""
+    """An endless source of training batches: batch number n of a seed is always the same."""
 
     def __init__(self, mocap: Mocap, recipe: Recipe, seed: int):
-        self.mocap, self.recipe = mocap, recipe
-        self.rng = np.random.default_rng(seed)
+        self.mocap, self.recipe, self.seed = mocap, recipe, seed
         share = np.array([SOURCE_SHARE.get(str(s), 0.0) for s in mocap.source])
         weight = np.where(share > 0, np.sqrt(mocap.length), 0.0)
         for source in np.unique(mocap.source[share > 0]):
@@ -55,9 +54,9 @@ class Sampler:
             weight = mocap.length.astype(float)
         self.clip_weight = weight / weight.sum()
 
-    def batch(self, B: int, T: int) -> Batch:
-        rng = self.rng
-        joints, weights = self._motion(B, T)
+    def batch(self, n: int, B: int, T: int) -> Batch:
+        rng = np.random.default_rng([self.seed, n])
+        joints, weights = self._motion(rng, B, T)
         joints = reshape(joints, rng)
         joints = bend(joints, rng, self.recipe.bend)
         joints = turn_over(joints, rng, self.recipe.tilt)
@@ -71,22 +70,23 @@ class Sampler:
         targets = (joints - joints[:, :, :1]) @ R[:, None].transpose(0, 1, 3, 2)
         return Batch(inputs, targets.astype(np.float32), weights.astype(np.float32))
 
-    def _motion(self, B: int, T: int) -> tuple[np.ndarray, np.ndarray]:
+    def _motion(self, rng: np.random.Generator, B: int, T: int) -> tuple[np.ndarray, np.ndarray]:
         """(B, T, J, 3) joints, Z up, mirrored and spliced at random, and (B, T) weights."""
-        rng = self.rng
         fps, speed = rng.uniform(*self.recipe.fps, B), rng.uniform(*self.recipe.speed, B)
         step = self.mocap.fps / fps * speed
-        joints, weights = self._windows(step, T)
-        other, other_weights = self._windows(step, T)
+        joints, weights = self._windows(rng, step, T)
+        other, other_weights = self._windows(rng, step, T)
         splice = (rng.random(B) < self.recipe.splice) & (other_weights >= weights).all(axis=1)
         spliced = splice_upper_body(joints, other)
         joints = np.where(splice[:, None, None, None], spliced, joints)
         mirrored = joints[:, :, MIRROR] * np.array([-1.0, 1.0, 1.0])
         return np.where(rng.random(B)[:, None, None, None] < 0.5, mirrored, joints), weights
 
-    def _windows(self, step: np.ndarray, T: int) -> tuple[np.ndarray, np.ndarray]:
+    def _windows(
+        self, rng: np.random.Generator, step: np.ndarray, T: int
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Random windows at `step` (B,) source frames a frame; short clips leave weight 0."""
-        rng, mocap, B = self.rng, self.mocap, len(step)
+        mocap, B = self.mocap, len(step)
         clip = rng.choice(len(mocap.length), size=B, p=self.clip_weight)
         last = mocap.length[clip] - 1.0
         span = step * (T - 1)

@@ -1,0 +1,29 @@
+"""video2pose3d pretrain: teach a lifter's backbone from 2D poses alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from video2pose3d.cli import _options, _training
+
+
+@click.command("pretrain")
+@_training.options
+@_options.common
+def command(
+    config: str, data: Path, output: Path, steps: int | None, publish: Path | None, device: str,
+    as_json: bool, quiet: bool,
+) -> None:  # fmt: skip
+    """Pre-train a lifter on the 2D side of the training data, from a TOML config with [pretrain].
+
+    What --publish writes is what `train --start` begins with.
+    """
+    from video2pose3d.networks import choose_device
+    from video2pose3d.training.config import TrainingConfig
+    from video2pose3d.training.pretraining import pretrain
+
+    read = TrainingConfig.read(config)
+    checkpoint = pretrain(read, data, output, steps=steps, device=choose_device(device))
+    _training.finish(read, checkpoint, publish, as_json)

@@ -1,0 +1,219 @@
+"""What a training run is told: its TOML file, read and checked."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from video2pose3d import discovery
+from video2pose3d.errors import UserError
+from video2pose3d.training.losses import TERMS
+from video2pose3d.training.recipe import Recipe
+
+try:
+    import tomllib
+except ModuleNotFoundError:  # Python 3.10
+    import tomli as tomllib
+
+CONFIGS = Path(__file__).parent / "configs"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Up to the fraction `until` of the steps: batches of `windows` windows of `frames` frames."""
+
+    frames: int
+    windows: int
+    until: float = 1.0
+
+
+@dataclass(frozen=True)
+class Data:
+    """[data]: which reader of datasets/ and how its sequences are cut; other keys are `options`."""
+
+    name: str = "mocap"
+    stride: int | None = None  # frames from one window to the next; None: as long as a window
+    watch: str | None = None  # a split that is measured at every report, and never learned from
+    workers: int = 0  # processes that make batches ahead
+    options: dict[str, Any] = field(default_factory=dict)  # keywords of the reader's `read`
+
+
+@dataclass(frozen=True)
+class Optimiser:
+    """[optimiser]."""
+
+    lr: float  # at its peak
+    matrices: str = "adamw"  # or "muon": those of the blocks, see training.optimisers
+    weight_decay: float = 0.01
+    clip: float = 0.0  # norm of the gradient; 0: not clipped
+    ema: float = 0.0  # how much of the averaged weights each step keeps; 0: no average
+    accumulate: int = 1  # batches a step (and process)
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """[schedule]: how long, and the learning rate as a fraction of its peak.
+
+    Either `steps`, or `epochs` of a benchmark's windows. The rate is multiplied by `factor` after
+    every epoch, rises over the first `warmup` steps and falls to nought over the last `decay`.
+    """
+
+    steps: int = 0
+    epochs: int = 0
+    factor: float = 1.0
+    warmup: int = 0
+    decay: int = 0
+
+    def rate(self, step: int, steps: int, epoch: int) -> float:
+        up = (step + 1) / self.warmup if self.warmup else 1.0
+        down = (steps - step) / self.decay if self.decay else 1.0
+        return self.factor**epoch * max(0.0, min(1.0, up, down))
+
+
+@dataclass(frozen=True)
+class Pretraining:
+    """[pretrain]: contextualised representations, Motion2vec sec. III-B and IV-B."""
+
+    mask: float = 0.7  # share P of the tokens that are masked, sec. IV-E and Table V
+    maskings: int = 3  # M masked versions of a window that share one teacher pass
+    layers: int = 8  # K, the teacher's last blocks that make the target; all where it has fewer
+    noise: float = 0.01  # standard deviation in the masked places; not given, as in data2vec 2.0
+    tau: tuple[float, float] = (0.999, 0.9999)  # the teacher keeps tau, from first to last step;
+    # "linear increase" between values that are not given: data2vec's
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """A training run, as its TOML file says it; see configs/ for commented ones."""
+
+    lifter: str
+    stage: tuple[Stage, ...]
+    schedule: Schedule
+    optimiser: Optimiser
+    model: dict[str, Any] = field(default_factory=dict)  # `variant` and fields of Config
+    loss: dict[str, float] = field(default_factory=dict)  # factors of losses.TERMS
+    data: Data = field(default_factory=Data)
+    recipe: Recipe = field(default_factory=Recipe)  # of motion capture
+    pretrain: Pretraining | None = None
+    start: str | None = None  # weights to begin with: a shipped name or a file of the same lifter
+    seed: int = 0
+    val_windows: int = 64
+    minutes_between_checkpoints: float = 5.0
+    about: dict[str, str] = field(default_factory=dict)  # for the header of the published file
+
+    @classmethod
+    def read(cls, name: str | Path) -> TrainingConfig:
+        """The config of a file, or a shipped one by its name; UserError for what is none."""
+        path = find(name)
+        try:
+            return cls._from_table(_table(path))
+        except (KeyError, TypeError, ValueError) as error:
+            raise UserError(f"not a training config ({error})", path=path) from error
+
+    @classmethod
+    def _from_table(cls, table: dict[str, Any]) -> TrainingConfig:
+        table["stage"] = tuple(Stage(**stage) for stage in table["stage"])
+        known = {f.name for f in dataclasses.fields(Data)} - {"options"}
+        data = table.get("data", {})
+        own = {key: data[key] for key in data if key in known}
+        table["data"] = Data(**own, options={key: data[key] for key in data if key not in known})
+        for key, kind in (
+            ("schedule", Schedule), ("optimiser", Optimiser), ("recipe", Recipe),
+            ("pretrain", Pretraining),
+        ):  # fmt: skip
+            if key in table:
+                table[key] = kind(**_tuples(table[key]))
+        config = cls(**table)
+        if bool(config.schedule.steps) == bool(config.schedule.epochs):
+            raise ValueError("[schedule] wants either steps or epochs")
+        if not config.stage or config.stage[-1].until != 1:
+            raise ValueError("the last [[stage]] has to go on until 1")
+        unknown = set(config.loss) - set(TERMS)
+        if unknown:
+            raise ValueError(f"[loss] has {', '.join(sorted(unknown))}, not {', '.join(TERMS)}")
+        if not config.loss and config.pretrain is None:
+            raise ValueError("[loss] is missing")
+        return config
+
+    def stage_at(self, step: int, steps: int) -> Stage:
+        return next((s for s in self.stage if step < s.until * steps), self.stage[-1])
+
+    def windows_at(self, step: int, steps: int) -> int:
+        """How many windows were seen before a step, had each step one batch."""
+        seen = begin = 0
+        for stage in self.stage:
+            end = max(begin, min(step, math.ceil(stage.until * steps)))
+            seen, begin = seen + (end - begin) * stage.windows, end
+        return seen
+
+    def make_model(self) -> nn.Module:
+        """A lifter with fresh weights; UserError for a [model] that it has no fields for."""
+        module = discovery.load("lifters", self.lifter)
+        return module.Model(self.model_config())
+
+    def model_config(self) -> Any:
+        """The lifter's Config: a variant of its VARIANTS, or its defaults, with fields changed."""
+        module = discovery.load("lifters", self.lifter)
+        fields = _tuples(self.model)
+        variant = fields.pop("variant", None)
+        if variant is not None and variant not in module.VARIANTS:
+            names = ", ".join(module.VARIANTS)
+            raise UserError(f"{variant!r} is not a variant of {self.lifter}: choose from {names}")
+        try:
+            start = module.Config() if variant is None else module.VARIANTS[variant]
+            return dataclasses.replace(start, **fields)
+        except TypeError as error:
+            raise UserError(f"[model] does not fit {self.lifter} ({error})") from error
+
+
+def shipped() -> list[str]:
+    """The names of the package's own configs of lifters, sorted."""
+    return sorted(path.stem for path in CONFIGS.glob("*.toml") if "task" not in _toml(path))
+
+
+def find(name: str | Path, beside: Path | None = None) -> Path:
+    """The file of a config: a path, relative to `beside` if that is given, or a shipped name."""
+    own = Path(name) if beside is None else beside / name
+    for path in (own, own.with_name(f"{own.name}.toml")):
+        if path.is_file():
+            return path
+    path = CONFIGS / f"{Path(name).name.removesuffix('.toml')}.toml"
+    if path.is_file():
+        return path
+    cure = f"give a TOML file or a shipped config: {', '.join(shipped())}"
+    raise UserError("no such training config", path=name, cure=cure)
+
+
+def _table(path: Path) -> dict[str, Any]:
+    """A TOML file over the one that its key `base` names: tables are merged, the rest replaced."""
+    own = _toml(path)
+    if "base" not in own:
+        return own
+    base_path = find(own.pop("base"), beside=path.parent)
+    base = _toml(base_path)
+    if "base" in base:
+        raise UserError("has a base itself", path=base_path, cure=f"give {path.name} that one")
+    return base | {
+        key: base[key] | value
+        if isinstance(value, dict) and isinstance(base.get(key), dict)
+        else value
+        for key, value in own.items()
+    }
+
+
+def _toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"can't be read: {error.strerror or error}", path=path) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"not a training config ({error})", path=path) from error
+
+
+def _tuples(table: dict[str, Any]) -> dict[str, Any]:
+    return {key: tuple(v) if isinstance(v, list) else v for key, v in table.items()}
