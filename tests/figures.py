@@ -55,6 +55,11 @@ def write_clip(path: Path, *, people: int = 1, frames: int = 20, fps: float = 25
 
 
 class Detector:
+    finds_one = False
+
+    def reset(self) -> None:
+        pass
+
     def detect(self, images: list[np.ndarray]) -> list[Detections]:
         return [self._boxes(image) for image in images]
 

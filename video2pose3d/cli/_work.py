@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def work(jobs: list[Job], options: Options, values: dict[str, Any], when_there: WhenThere) -> int:
     """Do the jobs as the flags in `values` ask; the exit status."""
     from video2pose3d import batch
-    from video2pose3d.pipeline import Saving
+    from video2pose3d.results import Saving
 
     keep_flat()
     outcomes = batch.work(
