@@ -8,6 +8,9 @@ def main() -> None:
     # OpenMP's threads spin while they wait, which on a machine that others use too costs several
     # times the work itself; what the user has set is left alone. It is read as torch is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # Torch asks for huge pages: what a network computes is mapped anew for every batch (see
+    # cli/_memory.py), and clearing it page by page took a quarter of the processor's time.
+    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
     from video2pose3d.cli import video2pose3d
 
