@@ -55,6 +55,11 @@ def write_clip(path: Path, *, people: int = 1, frames: int = 20, fps: float = 25
 
 
 class Detector:
+    finds_one = False
+
+    def reset(self) -> None:
+        pass
+
     def detect(self, images: list[np.ndarray]) -> list[Detections]:
         return [self._boxes(image) for image in images]
 
@@ -75,12 +80,12 @@ class Keypoints:
         return xy, np.full(xy.shape[:2], 0.9, np.float32)
 
 
-def networks(options: object = None) -> Networks:
-    """The mock detector and keypoints, with the shipped lifter."""
+def networks(detector: Detector | None = None) -> Networks:
+    """The mock detector (or another) and keypoints, with the shipped lifter."""
     file = weights.find("ssr_stf", kind="lifter", offline=True)
     return Networks(
         device="cpu",
-        detector=Detector(),
+        detector=detector or Detector(),
         keypoints=Keypoints(),
         lifter=lifters.load(file, "cpu"),
         names={"detector": "mock", "keypoints": "mock", "lifter": "ssr_stf"},

@@ -1,6 +1,8 @@
 """The command line: what is said, where, and with which exit status."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 
@@ -172,6 +174,65 @@ def test_an_interruption_is_130_and_keeps_what_was_finished(program, tmp_path, m
     assert done.exit_code == 130
     assert (tmp_path / "out" / "a" / "report.json").exists()
     assert not (tmp_path / "out" / "b" / "report.json").exists()
+
+
+# The program with mock networks, which hang in the second clip and say so.
+HANGS = """
+import sys, time
+import figures
+from video2pose3d.cli import video2pose3d
+from video2pose3d.networks import Networks
+
+class Detector(figures.Detector):
+    clips = 0
+    def reset(self):
+        self.clips += 1
+        if self.clips == 2:
+            print("in the second clip", file=sys.stderr, flush=True)
+            time.sleep(60)
+
+networks = figures.networks(detector=Detector())
+Networks.load = lambda options: networks
+video2pose3d(sys.argv[1:])
+"""
+
+
+def test_ctrl_c_ends_a_batch_with_130_and_what_was_finished(tmp_path):
+    for name in ("a.mp4", "b.mp4"):
+        figures.write_clip(tmp_path / name, frames=4)
+    out = tmp_path / "out"
+    flags = ("-o", out, "--no-overlay", "--no-animation", "--json")
+    process = subprocess.Popen(
+        [sys.executable, "-c", HANGS, "batch", *map(str, (tmp_path, *flags))],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
+    )
+    assert process.stderr is not None
+    while "in the second clip" not in (line := process.stderr.readline()):
+        assert line, "it ended by itself"
+    process.send_signal(signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert stderr.strip() == "interrupted: what was finished is kept"
+    assert [one["status"] for one in json.loads(stdout)["results"]] == ["done"]
+    assert {path.name for path in out.rglob("*") if path.is_file()} == {
+        "poses.npz", "person-1.bvh", "report.json",
+    }  # fmt: skip
+    assert not (out / "b").exists()
+
+
+def test_an_error_is_one_line_and_with_json_a_document_too(program, tmp_path):
+    bad = tmp_path / "bad.mp4"
+    bad.write_text("not a video")
+    done = program(bad, "-o", tmp_path / "out", "--json")
+    assert done.exit_code == 1
+    assert json.loads(done.stdout)["results"][0]["error"] in done.stderr
+    for command in (["export", bad, "--format", "bvh"], ["batch", tmp_path / "none*", "-o", "o"]):
+        done = program(*command, "--json")
+        assert done.exit_code == 1
+        assert done.stderr == f"error: {json.loads(done.stdout)['error']}\n"
 
 
 def test_lift_export_and_render(program, tmp_path):

@@ -13,6 +13,9 @@ import torch
 
 from video2pose3d.detectors import mediapipe, yolo
 from video2pose3d.errors import UserError
+from video2pose3d.networks import Networks
+from video2pose3d.options import Options
+from video2pose3d.skeletons import COCO17, H36M17
 from video2pose3d.structures import Detections
 from video2pose3d.vendors import ultralytics
 from video2pose3d.vendors.mediapipe import available as has_mediapipe
@@ -190,6 +193,30 @@ def test_mediapipe_finds_the_man_and_says_nothing(data: Path, capfd) -> None:
     assert not len(finder.detect([np.zeros((90, 120, 3), np.uint8)])[0])
     captured = capfd.readouterr()
     assert captured.out + captured.err == ""
+
+
+@needs_mediapipe
+def test_mediapipe_sees_keypoints_and_follows_nobody_into_another_clip(data: Path) -> None:
+    truth = np.load(data / "examples/walk_truth.npz")["image"]
+    images = [f for i, f in zip(range(10), open_video(data / "examples/walk.mp4"), strict=False)]
+    finder = mediapipe.build(None, "cpu")
+    first = finder.detect(images)
+    for found, expected in zip(first, truth, strict=False):
+        hips = found.keypoints[0, COCO17.indices("left_hip", "right_hip"), :2].mean(axis=0)
+        assert np.linalg.norm(hips - expected[H36M17.index("pelvis")]) < 25
+    # A cut within a clip costs no frame: who is lost is looked for in the whole picture.
+    away = [image[:, ::-1].copy() for image in images[:2]]
+    assert all(len(found) == 1 for found in finder.detect(away))
+    finder.reset()
+    for found, again in zip(first, finder.detect(images), strict=True):
+        np.testing.assert_array_equal(found.keypoints, again.keypoints)
+
+
+@needs_mediapipe
+def test_mediapipe_for_people_and_keypoints_is_one_network() -> None:
+    networks = Networks.load(Options(keypoints="mediapipe", offline=True, device="cpu"))
+    if networks.names["detector"] == "mediapipe":  # no YOLO weights on this machine
+        assert networks.keypoints is None
 
 
 def test_without_mediapipe_the_cure_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """One video, the whole way through, with mock networks for the pixels and all else real."""
 
 import json
+from dataclasses import replace
 from fractions import Fraction
 
 import av
@@ -69,6 +70,47 @@ def test_person_chooses_by_id_or_size(networks, tmp_path):
     options = Options(person="7")
     with pytest.raises(UserError, match="no person 7"):
         pipeline.process(pipeline.open_clip(path, options), networks, options)
+
+
+class Sighted(figures.Detector):
+    """Finds one person, and sees their keypoints as it finds them."""
+
+    finds_one = True
+
+    def __init__(self) -> None:
+        self.clips = 0
+
+    def reset(self) -> None:
+        self.clips += 1
+
+    def detect(self, images):
+        found = super().detect(images)
+        seen = [figures.Keypoints().predict([], one.boxes) for one in found]
+        return [
+            replace(one, keypoints=np.concatenate([xy, scores[..., None]], axis=-1))
+            for one, (xy, scores) in zip(found, seen, strict=True)
+        ]
+
+
+def test_keypoints_that_the_detector_sees_are_those_of_a_second_pass(networks, tmp_path):
+    path = figures.write_clip(tmp_path / "one.mp4", frames=9)
+    sighted = replace(networks, detector=Sighted(), keypoints=None)
+    one, two = (
+        pipeline.process(pipeline.open_clip(path, Options()), made, Options()).people[0].keypoints
+        for made in (networks, sighted)
+    )
+    np.testing.assert_array_equal(one.xy, two.xy)
+    np.testing.assert_array_equal(one.scores, two.scores)
+
+
+def test_of_a_detector_that_finds_one_person_only_the_largest_track_is_kept(networks, tmp_path):
+    path = figures.write_clip(tmp_path / "two.mp4", people=2)
+    detector = Sighted()
+    for clip in (1, 2):
+        made = replace(networks, detector=detector, keypoints=None)
+        result = pipeline.process(pipeline.open_clip(path, Options()), made, Options())
+        assert [person.id for person in result.people] == [1]
+        assert detector.clips == clip
 
 
 def test_what_is_saved_is_what_the_contract_lists(two_people, tmp_path):

@@ -31,7 +31,9 @@ def watch(frames: list[list[Person]], fps: float = FPS) -> tracking.Linking:
         found = Detections(boxes, np.full(len(boxes), 0.9, np.float32))
         ids, given_out = tracker.update(found, image)
         assert len(set(ids.tolist())) == len(ids)
-        assert all((boxes == box).all(axis=1).any() for box in given_out)  # the detector's own
+        assert all(
+            (boxes == box).all(axis=1).any() for box in given_out.boxes
+        )  # the detector's own
     return tracker.finish()
 
 
@@ -167,7 +169,7 @@ def test_what_is_measured_box_by_box_becomes_one_persons() -> None:
     for t in range(30):
         found = np.array([at(300 - 4 * t), at(20 + 4 * t, y=150)], np.float32)
         _, given_out = tracker.update(Detections(found, np.full(2, 0.9, np.float32)), image)
-        measured.append(given_out[:, 0])
+        measured.append(given_out.boxes[:, 0])
     linking = tracker.finish()
     x = np.concatenate(measured)
     for track in linking.tracks:

@@ -14,8 +14,12 @@ __all__ = ["__version__", "load", "run"]
 
 def __getattr__(name: str):
     # `import video2pose3d` and `video2pose3d --help` stay instant: torch loads with the pipeline.
-    if name in ("run", "load"):
-        from video2pose3d import pipeline
+    if name == "run":
+        from video2pose3d.pipeline import run
 
-        return getattr(pipeline, name)
+        return run
+    if name == "load":
+        from video2pose3d.results import load
+
+        return load
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

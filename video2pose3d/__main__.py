@@ -8,8 +8,8 @@ def main() -> None:
     # OpenMP's threads spin while they wait, which on a machine that others use too costs several
     # times the work itself; what the user has set is left alone. It is read as torch is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    # torch takes its big tensors in huge pages (Linux only): a sixth of a network's time on a CPU
-    # went into the faults of small ones.
+    # Torch asks for huge pages (Linux only): what a network computes is mapped anew for every batch
+    # (see cli/_memory.py), and clearing it page by page took a sixth to a quarter of its time.
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
     from video2pose3d.cli import video2pose3d

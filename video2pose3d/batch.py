@@ -17,12 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from video2pose3d import pipeline
+from video2pose3d import pipeline, results
 from video2pose3d.errors import UserError
 from video2pose3d.networks import Networks
 from video2pose3d.options import Options
-from video2pose3d.pipeline import Progress, Saving
 from video2pose3d.report import as_json, content_hash
+from video2pose3d.results import Progress, Saving
 from video2pose3d.video import Video
 
 log = logging.getLogger("video2pose3d")
@@ -68,7 +68,7 @@ def place_inputs(inputs: Iterable[str]) -> list[tuple[str, Path]]:
     for source in inputs:
         path = Path(source)
         ending = path.suffix if path.is_file() else ""
-        places.append((source, Path(pipeline.name_of(path) + ending)))
+        places.append((source, Path(results.name_of(path) + ending)))
     return places
 
 

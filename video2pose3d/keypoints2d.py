@@ -1,4 +1,4 @@
-"""KEYPOINTS2D.npz: keypoints that somebody else detected, to be lifted (CONTRACT.md)."""
+"""KEYPOINTS2D.npz: keypoints that somebody else detected, lifted without a video (CONTRACT.md)."""
 
 from __future__ import annotations
 
@@ -7,9 +7,28 @@ from pathlib import Path
 
 import numpy as np
 
-from video2pose3d import archives, skeletons
+from video2pose3d import archives, lifters, pipeline, skeletons
 from video2pose3d.errors import UserError
-from video2pose3d.structures import Keypoints2D
+from video2pose3d.networks import choose_device, find_lifter
+from video2pose3d.options import Options
+from video2pose3d.report import Clock
+from video2pose3d.results import Result
+from video2pose3d.structures import Keypoints2D, Track
+
+
+def lift(path: Path, options: Options) -> Result:
+    """The poses of everybody in the file; UserError for a file that is none."""
+    clock = Clock()
+    people, timestamps = read(path)
+    size, fps = people[0].image_size, people[0].fps
+    sightings = [
+        pipeline.bridge(_track_around(number, person), person.xy, person.scores, size, fps)
+        for number, person in enumerate(people, start=1)
+    ]
+    camera = pipeline.choose_camera(size, options)
+    lifter = lifters.load(find_lifter(options), choose_device(options.device))
+    scene, report = pipeline.reconstruct(sightings, timestamps, fps, camera, lifter, options, clock)
+    return Result.of(scene, path.stem, None, report, clock)
 
 
 def read(path: Path) -> tuple[list[Keypoints2D], np.ndarray]:
@@ -67,3 +86,12 @@ def read(path: Path) -> tuple[list[Keypoints2D], np.ndarray]:
     if not people:
         raise UserError("no keypoint in it has a score above 0", path=path)
     return people, np.arange(xy.shape[1]) / fps
+
+
+def _track_around(number: int, keypoints: Keypoints2D) -> Track:
+    """The track of a person of whom only keypoints are known: the boxes around those seen."""
+    sure = (keypoints.scores > 0)[..., None]
+    low = np.where(sure, keypoints.xy, np.inf).min(axis=1)
+    high = np.where(sure, keypoints.xy, -np.inf).max(axis=1)
+    boxes = np.concatenate([low, high], axis=1).astype(np.float32)
+    return Track(number, keypoints.frames, boxes, keypoints.scores.mean(axis=1))

@@ -6,15 +6,18 @@ Made once and used for many videos.
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from video2pose3d import discovery, lifters, weights
 from video2pose3d.errors import UserError
 from video2pose3d.options import Options
+from video2pose3d.structures import Detections
 
 log = logging.getLogger("video2pose3d")
 
@@ -24,8 +27,9 @@ _WORTH_A_DOWNLOAD = ("hrnet", "swin", "yolo_pose")
 
 @dataclass(frozen=True)
 class Networks:
-    """detector.detect(images), keypoints.predict(images, boxes), lifter: see their packages.
+    """detector, keypoints, lifter: see their packages.
 
+    keypoints: None where those that the detector sees itself are the wanted ones;
     names: stage → what runs there, as the report says it; weights: what was loaded, likewise.
     """
 
@@ -36,6 +40,19 @@ class Networks:
     names: dict[str, str]
     weights: list[dict[str, str]]
 
+    def estimate(
+        self, images: Sequence[np.ndarray], people: Sequence[Detections]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """COCO's keypoints of the people in each picture: xy (N, 17, 2) px, scores (N, 17).
+
+        N: all of them, picture by picture.
+        """
+        if self.keypoints is None:
+            own = np.concatenate([p.keypoints for p in people if p.keypoints is not None])
+            return own[..., :2], own[..., 2]
+        image_of = [i for i, found in zip(images, people, strict=True) for _ in found.boxes]
+        return self.keypoints.predict(image_of, np.concatenate([found.boxes for found in people]))
+
     @classmethod
     def load(cls, options: Options) -> Networks:
         """Find, check and build what the options ask for; UserError when something is missing."""
@@ -45,10 +62,13 @@ class Networks:
         finder = "mediapipe" if detector_file is None else "yolo"
         files = [f for f in (detector_file, keypoints_file) if f is not None]
         lifter_file = find_lifter(options)
+        estimator = discovery.load("keypoints", keypoints_name)
+        # One network that does both runs once a frame, not twice.
+        twice = finder == keypoints_name == "mediapipe"
         return cls(
             device=device,
             detector=discovery.load("detectors", finder).build(detector_file, device),
-            keypoints=discovery.load("keypoints", keypoints_name).build(keypoints_file, device),
+            keypoints=None if twice else estimator.build(keypoints_file, device),
             lifter=lifters.load(lifter_file, device),
             names={
                 "detector": detector_name,

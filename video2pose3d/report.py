@@ -21,6 +21,7 @@ from video2pose3d.errors import UserError
 from video2pose3d.motion.quality import Quality
 from video2pose3d.structures import Person
 from video2pose3d.version import __version__
+from video2pose3d.video import Video
 from video2pose3d.weights import sha256
 
 T = TypeVar("T")
@@ -72,6 +73,19 @@ def versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return found
+
+
+def describe_clip(clip: Video) -> dict[str, Any]:
+    """What the report says of a video that has been read."""
+    return {
+        "path": str(clip.path),
+        "sha256": content_hash(clip.path),
+        "codec": clip.codec,
+        "size": list(clip.size),
+        "fps": clip.fps,
+        "frames_decoded": len(clip.timestamps),
+        "frames_lost": clip.lost,
+    }
 
 
 def describe_person(person: Person, quality: Quality) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from typing import Literal
 
 import numpy as np
 
-from video2pose3d.skeletons import Skeleton
+from video2pose3d.skeletons import COCO17, Skeleton
 
 Space = Literal["CAMERA_ROOT", "CAMERA", "WORLD"]
 
@@ -40,17 +40,29 @@ def _check_frames(frames: np.ndarray) -> int:
 
 @dataclass(frozen=True)
 class Detections:
-    """People found in one frame. boxes: (N, 4) px, x1 y1 x2 y2; scores: (N,) 0..1."""
+    """People found in one frame. boxes: (N, 4) px, x1 y1 x2 y2; scores: (N,) 0..1.
+
+    keypoints: (N, 17, 3) x, y px and score of COCO's, where the detector sees them as it finds the
+    people; else None.
+    """
 
     boxes: np.ndarray
     scores: np.ndarray
+    keypoints: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         _check("boxes", self.boxes, (None, 4), np.float32)
         _check("scores", self.scores, (len(self.boxes),), np.float32)
+        if self.keypoints is not None:
+            _check("keypoints", self.keypoints, (len(self.boxes), len(COCO17), 3), np.float32)
 
     def __len__(self) -> int:
         return len(self.boxes)
+
+    def take(self, rows: np.ndarray) -> Detections:
+        """Some of the people, by their rows (M,) int64."""
+        keypoints = None if self.keypoints is None else self.keypoints[rows]
+        return Detections(self.boxes[rows], self.scores[rows], keypoints)
 
 
 @dataclass(frozen=True)

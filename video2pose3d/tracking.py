@@ -28,7 +28,7 @@ class Linking:
     """The people of a clip.
 
     tracks: in order of id: 1, 2, ... by first appearance, larger first in the same frame.
-    rows: track id → (T,) int64, where its frames lie in the sequence of all boxes that
+    rows: track id → (T,) int64, where its frames lie in the sequence of all people that
     `Tracker.update` gave out: what was measured box by box becomes one person's with `x[rows]`.
     """
 
@@ -59,8 +59,8 @@ class Tracker:
         self._frame = 0
         self._seen: list[Seen] = []
 
-    def update(self, detections: Detections, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The people of the next frame: ids (N,) int64, boxes (N, 4) float32 px.
+    def update(self, detections: Detections, image: np.ndarray) -> tuple[np.ndarray, Detections]:
+        """The people of the next frame: ids (N,) int64, and those of the detections that they are.
 
         image: RGB uint8 (H, W, 3). The ids are provisional: `finish` may join or cut them.
         """
@@ -69,20 +69,20 @@ class Tracker:
         now = [t for t in self._byte_track.tracked_stracks if t.frame_id == self._frame + 1]
         index = np.array([t.idx for t in now], dtype=np.int64)
         ids = np.array([t.track_id for t in now], dtype=np.int64)
-        boxes = detections.boxes[index]
+        people = detections.take(index)
         self._seen.append(
             Seen(
                 frames=np.full(len(ids), self._frame, dtype=np.int64),
                 ids=ids,
-                boxes=boxes,
-                scores=detections.scores[index],
-                colours=np.array([_colours(image, box) for box in boxes], dtype=np.float16).reshape(
-                    len(ids), _COLOURS
-                ),
+                boxes=people.boxes,
+                scores=people.scores,
+                colours=np.array(
+                    [_colours(image, box) for box in people.boxes], dtype=np.float16
+                ).reshape(len(ids), _COLOURS),
             )
         )
         self._frame += 1
-        return ids, boxes
+        return ids, people
 
     def finish(self) -> Linking:
         """Who was who. No person is in one frame twice."""

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from video2pose3d import pipeline, video
+from video2pose3d import results, video
 from video2pose3d.errors import UserError
 from video2pose3d.render import animation, overlay
 from video2pose3d.report import Clock
@@ -120,7 +120,7 @@ def startup(runs: int = 7) -> Figure:
 
 def drawing(clip: Path, poses: Path) -> Figure:
     """Drawing overlay and animation against encoding the frames that were drawn."""
-    scene = pipeline.load(poses)
+    scene = results.load(poses)
     view, over = animation.Animation(scene), overlay.Overlay(scene)
     frames = len(scene.timestamps)
     pictures = {

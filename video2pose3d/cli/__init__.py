@@ -6,6 +6,7 @@ One command a file; only the chosen one is imported, so that `--help` is instant
 from __future__ import annotations
 
 import importlib
+import json
 import logging
 import sys
 import traceback
@@ -58,6 +59,7 @@ class Program(click.Group):
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run, and turn what went wrong into one line and an exit status."""
         kwargs.pop("standalone_mode", None)
+        given = kwargs.get("args") or (args[0] if args else None) or sys.argv[1:]
         try:
             status = super().main(*args, standalone_mode=False, **kwargs)
         except click.ClickException as error:
@@ -65,6 +67,8 @@ class Program(click.Group):
             status = WRONG_USAGE
         except UserError as error:
             say_error(error)
+            if "--json" in given:
+                click.echo(json.dumps({"error": str(error)}))
             status = NOTHING_DONE
         except (click.Abort, KeyboardInterrupt):
             click.echo("interrupted: what was finished is kept", err=True)

@@ -8,7 +8,7 @@ from typing_extensions import Self
 
 
 class Bars:
-    """A context whose value is a pipeline Progress: bars(stage, done, total)."""
+    """A context whose value is a results.Progress: bars(stage, done, total)."""
 
     def __init__(self, title: str, *, quiet: bool) -> None:
         from rich.console import Console

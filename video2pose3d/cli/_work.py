@@ -18,19 +18,37 @@ if TYPE_CHECKING:
 
 
 def work(jobs: list[Job], options: Options, values: dict[str, Any], when_there: WhenThere) -> int:
-    """Do the jobs as the flags in `values` ask; the exit status."""
+    """Do the jobs as the flags in `values` ask; the exit status.
+
+    An interruption is told as all else, and then raised.
+    """
     from video2pose3d import batch
-    from video2pose3d.pipeline import Saving
+    from video2pose3d.results import Saving
 
     keep_flat()
-    outcomes = batch.work(
-        jobs,
-        options,
-        Saving(values["exports"], values["overlay"], values["animation"]),
-        when_there=when_there,
-        bars=lambda title: Bars(title, quiet=values["quiet"]),
-        after_each=lambda outcome: _say(outcome, values),
-    )
+    outcomes: list[Outcome] = []
+
+    def after_each(outcome: Outcome) -> None:
+        outcomes.append(outcome)
+        _say(outcome, values)
+
+    try:
+        batch.work(
+            jobs,
+            options,
+            Saving(values["exports"], values["overlay"], values["animation"]),
+            when_there=when_there,
+            bars=lambda title: Bars(title, quiet=values["quiet"]),
+            after_each=after_each,
+        )
+    except KeyboardInterrupt:
+        _sum_up(outcomes, values)
+        raise
+    return _sum_up(outcomes, values)
+
+
+def _sum_up(outcomes: list[Outcome], values: dict[str, Any]) -> int:
+    """Say what became of all; the exit status."""
     count = Counter(outcome.status for outcome in outcomes)
     if values["as_json"]:
         click.echo(json.dumps({"results": [_as_json(o) for o in outcomes], **count}, indent=2))

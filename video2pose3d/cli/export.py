@@ -34,11 +34,11 @@ def command(
     poses: Path, formats: tuple[str, ...], output: Path | None, overwrite: bool, **values: Any
 ) -> None:  # fmt: skip
     """Other formats from a saved poses.npz."""
-    from video2pose3d import pipeline
+    from video2pose3d import results
 
-    scene = pipeline.load(poses)
+    scene = results.load(poses)
     folder = output or poses.parent
-    files = pipeline.export(scene, folder, formats, overwrite=overwrite)
+    files = results.export(scene, folder, formats, overwrite=overwrite)
     if values["as_json"]:
         click.echo(json.dumps({"files": [str(file) for file in files]}, indent=2))
     elif not values["quiet"]:

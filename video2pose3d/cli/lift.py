@@ -31,14 +31,14 @@ def command(keypoints2d: Path, output: Path, overwrite: bool, **values: Any) -> 
     KEYPOINTS2D.npz holds keypoints_2d (P, T, 17, 2) or (T, 17, 2) px, scores_2d, image_size, fps
     and skeleton: coco17 or h36m17.
     """
-    from video2pose3d import pipeline
     from video2pose3d.errors import UserError
     from video2pose3d.exporters import npz
+    from video2pose3d.keypoints2d import lift
 
     options = _options.choose(values)
     if output.exists() and not overwrite:
         raise UserError("is there already", path=output, cure="add --overwrite")
-    result = pipeline.lift(keypoints2d, options)
+    result = lift(keypoints2d, options)
     npz.write_file(result, output)
     people = len(result.people)
     if values["as_json"]:

@@ -36,13 +36,13 @@ def command(
     **values: Any,
 ) -> None:  # fmt: skip
     """Overlay and animation from a saved poses.npz."""
-    from video2pose3d import pipeline
+    from video2pose3d import pipeline, results
     from video2pose3d.options import Options
 
-    scene = pipeline.load(poses)
+    scene = results.load(poses)
     source = None if clip is None else pipeline.open_clip(clip, Options(start=start, fps=fps))
     with Bars(poses.parent.name, quiet=values["quiet"]) as progress:
-        files = pipeline.render(
+        files = results.render(
             scene, output or poses.parent, clip=source, overwrite=overwrite, progress=progress
         )
     if values["as_json"]:

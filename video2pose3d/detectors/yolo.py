@@ -20,9 +20,14 @@ class Detector:
     their unsure boxes (ByteTrack's second association).
     """
 
+    finds_one = False
+
     def __init__(self, weights: Path, device: str, *, min_score: float = 0.1) -> None:
         self._network = YOLO(weights, device, task="detect")
         self._min_score = min_score
+
+    def reset(self) -> None:
+        """Nothing to do: it sees each picture for itself."""
 
     def detect(self, images: Sequence[np.ndarray]) -> list[Detections]:
         """RGB uint8 pictures, each (H, W, 3), to the people in each, surest first."""

@@ -22,7 +22,7 @@ from video2pose3d.render._view import View, fit, on_floor
 from video2pose3d.structures import Person, Scene
 from video2pose3d.video import write_video
 
-SIZE = (1280, 720)
+SIZE = (960, 540)  # what it costs goes by its pixels, and it has no finer detail than these
 
 # Radii in metres at both ends of the bone that ends in a joint, for a person of usual size.
 _RADII = {

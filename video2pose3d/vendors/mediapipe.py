@@ -47,12 +47,14 @@ def available() -> bool:
 
 
 class Pose:
-    """The landmarks of the most prominent person in a picture; each picture for itself.
+    """The landmarks of the most prominent person in a picture.
 
-    min_confidence: how sure the network must be that there is a person, 0..1.
+    min_confidence: how sure the network must be that there is a person, 0..1. follow: the pictures
+    are those of a video, and the person is looked for where they were in the one before; else each
+    picture is taken for itself.
     """
 
-    def __init__(self, *, min_confidence: float) -> None:
+    def __init__(self, *, min_confidence: float, follow: bool = False) -> None:
         if not available():
             raise UserError(
                 "mediapipe is not installed, or is one without its pose network",
@@ -62,13 +64,16 @@ class Pose:
             from mediapipe.python.solutions.pose import Pose as Solution
 
             self._solution: Any = Solution(
-                static_image_mode=True,
+                static_image_mode=not follow,
                 model_complexity=1,
+                smooth_landmarks=False,  # it counts on 30 fps and lags; motion/ smooths
                 min_detection_confidence=min_confidence,
             )
             # Its parts start on other threads and greet: wait here until they have.
-            self._solution.process(np.zeros((64, 64, 3), dtype=np.uint8))
+            self._solution.process(_NOTHING)
         self._found_someone = False
+        self._following = False
+        self._follow = follow
 
     def __call__(self, image: np.ndarray) -> np.ndarray | None:
         """RGB uint8 (H, W, 3) to (33, 3) float32 x, y px and visibility 0..1; None for nobody."""
@@ -76,6 +81,10 @@ class Pose:
         # Its last parts greet when it first finds someone.
         with contextlib.nullcontext() if self._found_someone else _silence():
             found = self._solution.process(image).pose_landmarks
+            if found is None and self._following:
+                # Lost where they were: only now does it look at the whole picture again.
+                found = self._solution.process(image).pose_landmarks
+        self._following = self._follow and found is not None
         if found is None:
             return None
         self._found_someone = True
@@ -83,6 +92,15 @@ class Pose:
         return np.array(
             [(p.x * width, p.y * height, p.visibility) for p in found.landmark], dtype=np.float32
         )
+
+    def forget(self) -> None:
+        """Another video begins: nobody is followed into it."""
+        if self._following:
+            self._solution.process(_NOTHING)
+            self._following = False
+
+
+_NOTHING = np.zeros((64, 64, 3), dtype=np.uint8)  # a picture in which it loses whom it follows
 
 
 @contextlib.contextmanager

@@ -1,0 +1,170 @@
+"""What comes out of a clip: saved as the command saves it, loaded, exported and rendered again."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from video2pose3d import discovery
+from video2pose3d.errors import UserError
+from video2pose3d.exporters import npz
+from video2pose3d.render import animation, overlay
+from video2pose3d.report import Clock, as_json, write_report
+from video2pose3d.structures import Scene
+from video2pose3d.video import Video
+
+log = logging.getLogger("video2pose3d")
+
+Progress = Callable[[str, int, "int | None"], None]  # stage, frames done, frames in all if known
+EXPORTS = ("npz", "bvh")
+
+
+def quiet(stage: str, done: int, total: int | None) -> None:
+    """The progress of somebody who does not want to know."""
+
+
+@dataclass(frozen=True)
+class Saving:
+    """Which files of a result are written; poses.npz and report.json always are."""
+
+    exports: tuple[str, ...] = EXPORTS
+    overlay: bool = True
+    animation: bool = True
+
+
+@dataclass(frozen=True)
+class Result(Scene):
+    """A Scene that knows its clip and its report, and can be saved as the command saves it.
+
+    name: of the clip, and of its folder; clip: the video, for the overlay (None: made from
+    keypoints, or loaded); report: what report.json says; clock: seconds of each stage so far.
+    """
+
+    name: str
+    clip: Video | None
+    report: dict[str, Any]
+    clock: Clock
+
+    @classmethod
+    def of(
+        cls, scene: Scene, name: str, clip: Video | None, report: dict[str, Any], clock: Clock
+    ) -> Result:
+        """A scene with what else is known of it."""
+        fields = {field.name: getattr(scene, field.name) for field in dataclasses.fields(Scene)}
+        return cls(**fields, name=name, clip=clip, report=report, clock=clock)
+
+    def save(
+        self,
+        output: str | os.PathLike[str],
+        *,
+        exports: Sequence[str] = EXPORTS,
+        overlay: bool = True,
+        animation: bool = True,
+    ) -> list[Path]:
+        """Write what the command writes: a folder of the clip's name in `output`, and its files."""
+        saving = Saving(tuple(exports), overlay, animation)
+        return self.write(Path(output) / self.name, saving)
+
+    def write(self, folder: Path, saving: Saving, *, progress: Progress = quiet) -> list[Path]:
+        """Write the files into `folder` itself; each appears whole or not at all.
+
+        Returns the files, report.json last: where it lies, everything else lies too.
+        """
+        _make(folder)
+        (folder / "report.json").unlink(missing_ok=True)
+        with self.clock.stage("export"):
+            formats = tuple(dict.fromkeys(("npz", *saving.exports)))
+            files = export(self, folder, formats, overwrite=True)
+        total = len(self.timestamps)
+        if saving.overlay and self.clip is not None and not self.clip.replayable:
+            log.warning("%s: no overlay, a webcam cannot be played again", self.clip.path)
+            saving = dataclasses.replace(saving, overlay=False)
+        if self.people and saving.overlay and self.clip is not None:
+            files.append(folder / "overlay.mp4")
+            with self.clock.stage("overlay"):
+                overlay.write(
+                    self, self.clip, files[-1], lambda done: progress("overlay", done, total)
+                )
+        if self.people and saving.animation:
+            files.append(folder / "animation.mp4")
+            with self.clock.stage("animation"):
+                animation.write(
+                    self, files[-1], progress=lambda done: progress("animation", done, total)
+                )
+        report = {
+            **self.report,
+            "saving": as_json(saving),
+            "files": [file.name for file in files],
+            "stages": self.clock.summary(total),
+        }
+        return [*files, write_report(report, folder)]
+
+
+def name_of(source: Path) -> str:
+    """What a clip's results are called: its stem, a folder's whole name, webcam-0."""
+    if source.name.isdecimal() and not source.exists():
+        return f"webcam-{source}"
+    path = Path(os.path.abspath(source))
+    return path.name if path.is_dir() else path.stem
+
+
+def load(path: str | os.PathLike[str]) -> Result:
+    """A saved poses.npz, to look at, export or render. UserError for a file that is none."""
+    path = Path(path)
+    return Result.of(npz.read(path), path.absolute().parent.name, None, {}, Clock())
+
+
+def export(
+    scene: Scene, folder: Path, formats: Sequence[str], *, overwrite: bool = False
+) -> list[Path]:
+    """Write a scene in some formats into a folder; returns the files."""
+    exporters = [discovery.load("exporters", name) for name in formats]
+    if not overwrite:
+        for exporter in exporters:
+            _refuse(folder.glob(f"poses{exporter.suffix}"))
+            _refuse(folder.glob(f"person-*{exporter.suffix}"))
+    return [file for exporter in exporters for file in exporter.write(scene, folder)]
+
+
+def render(
+    scene: Scene,
+    folder: Path,
+    *,
+    clip: Video | None,
+    overwrite: bool = False,
+    progress: Progress = quiet,
+) -> list[Path]:
+    """The animation of a scene, and the overlay on its clip; returns the files."""
+    _make(folder)
+    files = [folder / "animation.mp4"]
+    if clip is not None:
+        if clip.size != scene.image_size:
+            ours, theirs = ("x".join(map(str, s)) for s in (scene.image_size, clip.size))
+            raise UserError(f"is {theirs}, the poses were made from {ours}", path=clip.path)
+        files.append(folder / "overlay.mp4")
+    if not overwrite:
+        _refuse(files)
+    total = len(scene.timestamps)
+    animation.write(scene, files[0], progress=lambda done: progress("animation", done, total))
+    if clip is not None:
+        overlay.write(scene, clip, files[1], lambda done: progress("overlay", done, total))
+    return files
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot be made ({error.strerror})", path=folder) from error
+
+
+def _refuse(files: Iterable[Path]) -> None:
+    """UserError for the first file that is there already."""
+    for file in files:
+        if file.exists():
+            raise UserError("is there already", path=file, cure="add --overwrite")
