@@ -40,6 +40,9 @@ BENCHMARKS = {
     help="The result to hold against TRUTH.npz.",
 )
 @click.option(
+    "--keypoints-2d", is_flag=True, help="TRUTH.npz: also how the 2D keypoints err, joint by joint."
+)
+@click.option(
     "--detections",
     default="cpn_ft_h36m_dbb",
     show_default=True,
@@ -62,9 +65,9 @@ BENCHMARKS = {
 @_options.device
 @_options.common
 def command(
-    dataset: str, data: Path | None, lifter: str, poses: Path | None, detections: str,
-    everything: bool, dump: Path | None, output: Path | None, device: str, as_json: bool,
-    quiet: bool,
+    dataset: str, data: Path | None, lifter: str, poses: Path | None, keypoints_2d: bool,
+    detections: str, everything: bool, dump: Path | None, output: Path | None, device: str,
+    as_json: bool, quiet: bool,
 ) -> None:  # fmt: skip
     """Measure a lifter on a test set, or a result against a known truth.
 
@@ -94,7 +97,10 @@ def command(
         raise click.UsageError("a truth needs --poses, what a run made of the same clip")
     from video2pose3d.evaluation import result
 
-    _show(result.evaluate(poses, Path(dataset)), as_json)
+    measured: list[Any] = [*result.evaluate(poses, Path(dataset))]
+    if keypoints_2d:
+        measured += result.evaluate_keypoints(poses, Path(dataset))
+    _show(measured, as_json)
 
 
 def _measure(dataset: str, data: Path, lifter: str, device: str, detections: str) -> Any:

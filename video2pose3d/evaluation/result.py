@@ -9,7 +9,8 @@ from scipy.optimize import linear_sum_assignment
 
 from video2pose3d import archives, metrics
 from video2pose3d.errors import UserError
-from video2pose3d.evaluation.scores import Score
+from video2pose3d.evaluation import keypoints
+from video2pose3d.evaluation.scores import Score, Table
 
 
 def evaluate(result: Path, truth: Path) -> list[Score]:
@@ -33,6 +34,29 @@ def evaluate(result: Path, truth: Path) -> list[Score]:
         _score_person(f"person {i + 1}, {kind}", joints, expected[i], counts[i], pairs.get(i))
         for i in range(len(expected))
         for kind, joints in (("as lifted", lifted), ("after motion", moved))
+    ]
+
+
+def evaluate_keypoints(result: Path, truth: Path) -> list[Table]:
+    """The 2D keypoints of a poses.npz beside the truth, a table for each person of the truth whom
+
+    the result has; see `keypoints.table`. truth: as for `evaluate`, with the camera's `K` (3, 3).
+    """
+    lifted, _, valid = _read_result(result)
+    xy, scores = _read(result, ("keypoints_2d", "scores_2d"), "is not a poses.npz")
+    expected = _read_truth(truth)
+    (K,) = _read(truth, ("K",), "is not a truth file with its camera's K")
+    relative = expected - expected[:, :, :1]
+    counts = valid[None] & np.isfinite(expected).all(axis=(2, 3))[:, None]
+    return [
+        keypoints.table(
+            f"person {i + 1}, 2D keypoints, mm",
+            xy[k, counts[i, k]].astype(np.float64),
+            scores[k, counts[i, k]].astype(np.float64),
+            expected[i, counts[i, k]],
+            K,
+        )
+        for i, k in _pair(lifted, relative, counts).items()
     ]
 
 
@@ -80,6 +104,13 @@ def _read_result(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     moved = (world - world[:, :, :1]) @ file["world_from_camera"][:3, :3]  # R^T from the left
     valid = valid.astype(bool) & np.isfinite(lifted + world).all(axis=(2, 3))
     return lifted - lifted[:, :, :1], moved, valid
+
+
+def _read(path: Path, keys: tuple[str, ...], lacking: str) -> list[np.ndarray]:
+    file = archives.read(path, keys)
+    if file.keys() != set(keys):
+        raise UserError(lacking, path=path)
+    return [file[key] for key in keys]
 
 
 def _read_truth(path: Path) -> np.ndarray:
