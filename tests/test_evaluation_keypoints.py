@@ -34,10 +34,10 @@ def test_a_detector_that_points_where_it_should_has_no_error():
 
 def test_a_constant_error_is_named_in_the_body_s_axes():
     joints, xy = seen_from_the_front()
-    table = keypoints.table("", xy + [20 / MM, -10 / MM], np.ones((T, 17)), joints, K)
-    np.testing.assert_allclose(
-        column(table, "left"), 20, atol=1
-    )  # their left is the picture's right
+    xy[..., 0] += 20 / MM  # their left is the picture's right
+    xy[..., 1] -= 10 / MM
+    table = keypoints.table("", xy, np.ones((T, 17)), joints, K)
+    np.testing.assert_allclose(column(table, "left"), 20, atol=1)
     np.testing.assert_allclose(column(table, "up"), 10, atol=1)
     assert column(table, "rms").max() < 2
 
