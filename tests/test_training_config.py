@@ -69,6 +69,7 @@ def test_a_variant_is_changed_by_the_fields_beside_it(tmp_path):
         (("steps = 4", "steps = 4\nepochs = 4"), "either steps or epochs"),
         (("velocity", "smooth"), r"\[loss\] has smooth, not position"),
         (("lr = ", "rate = "), "rate"),
+        (("[loss]", "[data]\nstrides = 3\n[loss]"), r"\[data\] has strides"),
         (("[loss]\nposition = 1\nvelocity = 20", ""), r"\[loss\] is missing"),
     ],
 )

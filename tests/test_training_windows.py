@@ -120,6 +120,17 @@ def test_a_benchmark_is_read_with_the_options_of_its_config(monkeypatch, tmp_pat
         batches.read_batches(config(data=Data("h36m", options={"dots": 1})), tmp_path, 1)
 
 
+def test_batches_made_ahead_are_the_same():
+    source = batches.SequenceBatches([sequence(30)], config(), per_step=1)
+    here, ahead = (
+        list(batches.load(source, 1, 1, rank=0, processes=1, workers=workers)) for workers in (0, 2)
+    )
+    assert len(here) == source.steps - 1
+    for one, two in zip(here, ahead, strict=True):
+        for key in one:
+            torch.testing.assert_close(one[key], two[key], rtol=0, atol=0)
+
+
 def test_processes_take_turns_at_the_batches():
     class Numbers(torch.utils.data.Dataset):
         steps = 3

@@ -122,6 +122,8 @@ class TrainingConfig:
         data = table.get("data", {})
         own = {key: data[key] for key in data if key in known}
         table["data"] = Data(**own, options={key: data[key] for key in data if key not in known})
+        if table["data"].name == "mocap" and table["data"].options:
+            raise ValueError(f"[data] has {', '.join(table['data'].options)}")
         for key, kind in (
             ("schedule", Schedule), ("optimiser", Optimiser), ("recipe", Recipe),
             ("pretrain", Pretraining),

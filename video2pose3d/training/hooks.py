@@ -58,7 +58,7 @@ class Checkpoints(Hook):
         """Go on where the last run was stopped, if there was one."""
         if not self.path.exists():
             return
-        state = read_checkpoint(self.path, runner.device)  # pyright: ignore
+        state = read_checkpoint(self.path)  # what is loaded finds its device by itself
         try:
             bare(runner).load_state_dict(state["model"])
             if self.average is not None:
@@ -85,10 +85,10 @@ class Checkpoints(Hook):
         os.replace(part, self.path)
 
 
-def read_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
-    """A checkpoint's state; UserError for a file that is none. Never runs its code."""
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """A checkpoint's state, on the CPU; UserError for a file that is none. Never runs its code."""
     try:
-        state = torch.load(path, map_location=device, weights_only=True)
+        state = torch.load(path, map_location="cpu", weights_only=True)
         if not {"model", "average", "optimiser", "step", "facts"} <= set(state):
             raise ValueError("it lacks a part")
         return state

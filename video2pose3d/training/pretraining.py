@@ -6,8 +6,10 @@ III-B, after data2vec. A student that sees masked features learns to give what a
 the whole; the teacher is the student's own moving average. Its released code never moves the
 teacher and learns from test data; this follows the paper.
 
-For any lifter: `embed_input` gives F(0), `encode` the outputs of the blocks. L = T * J tokens of C
-channels each; the paper masks the tokens of F(0) before the positions are added.
+For any lifter: `embed_input` gives F(0), `encode` the outputs of the blocks. What is masked are
+tokens of F(0), before the positions are added. The paper's mask is B x L over features B x L x C; T
+is its number of frames throughout, so L is read as the T * J tokens of C channels, as in data2vec.
+The loss is over all tokens, masked or not: "the L2 loss between F and F~".
 """
 
 from __future__ import annotations

@@ -38,7 +38,8 @@ def publish(
     about = {**config.about, "steps": str(state["step"]), **facts, **(about or {})}
     frames = config.stage[-1].frames
     if config.pretrain is not None:
-        _save_backbone(output, config.lifter, model, {**about, "frames": str(frames)})
+        header = {**about, "frames": str(frames), "normalisation": normalisation}
+        _save_backbone(output, config.lifter, model, header)
         return
     lifters.save(
         output, config.lifter, model, frames=frames, about=about, normalisation=normalisation,
