@@ -50,6 +50,15 @@ def test_gradients_change_nothing_in_what_is_computed(name):
     torch.testing.assert_close(model(x).detach(), expected, rtol=1e-4, atol=1e-5)
 
 
+def test_bfloat16_comes_close(name):
+    model, x = tiny.lifter(name), torch.randn(2, 9, 17, 3)
+    with torch.inference_mode():
+        expected = model(x)
+        with torch.autocast("cpu", torch.bfloat16):
+            found = model(x)
+    torch.testing.assert_close(found.float(), expected, rtol=0, atol=0.02)
+
+
 def test_every_parameter_is_trained(name):
     model = tiny.lifter(name).train()
     model(torch.randn(2, 9, 17, 3)).square().sum().backward()
