@@ -61,8 +61,7 @@ class SequenceBatches(Dataset[dict[str, Tensor]]):
         self.windows = Windows(sequences, stage.frames, config.data.stride or stage.frames)
         self.size, self.seed = stage.windows, config.seed
         self.skeleton = sequences[0].skeleton
-        metric = all((sequence.to_mm == 1000).all() for sequence in sequences)
-        self.unit = "metre" if metric else "screen"
+        self.unit = sequences[0].unit
         self.steps_per_epoch = -(-len(self.windows) // (self.size * per_step))
         self.per_epoch = self.steps_per_epoch * per_step  # batches
         self.steps = config.schedule.steps or config.schedule.epochs * self.steps_per_epoch
