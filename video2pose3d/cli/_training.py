@@ -17,7 +17,8 @@ options = _options.stack(
         "--data",
         type=click.Path(path_type=Path),
         required=True,
-        help="Motion capture and heads: folder with train.npz and val.npz. A benchmark: its file.",
+        help="Motion capture: folder with train and val, each an .npz or a folder of BVH and AMASS "
+        "files. Heads: folder with train.npz and val.npz. A benchmark: its file.",
     ),
     click.option(
         "-o",

@@ -40,6 +40,7 @@ class Data:
     stride: int | None = None  # frames from one window to the next; None: as long as a window
     watch: str | None = None  # a split that is measured at every report, and never learned from
     workers: int = 0  # processes that make batches ahead
+    body: str | None = None  # for AMASS's clips: the SMPL file, in the folder of the data
     options: dict[str, Any] = field(default_factory=dict)  # keywords of the reader's `read`
 
 
@@ -133,6 +134,8 @@ class TrainingConfig:
             raise ValueError("[schedule] wants either steps or epochs")
         if not config.stage or config.stage[-1].until != 1:
             raise ValueError("the last [[stage]] has to go on until 1")
+        if config.data.body is not None and config.data.name != "mocap":
+            raise ValueError("[data] has body, which is for mocap")
         unknown = set(config.loss) - set(TERMS)
         if unknown:
             raise ValueError(f"[loss] has {', '.join(sorted(unknown))}, not {', '.join(TERMS)}")
