@@ -295,6 +295,56 @@ def test_the_command_prints_the_papers_table(tmp_path, motionbert):
     assert "needs --data" in done.output
 
 
+CONFIG = """
+lifter = "ssr_stf"
+[model]
+N = 1
+C = 16
+Ch = 8
+heads = 2
+[data]
+name = "DATA"
+watch = "test"
+[optimiser]
+lr = 1e-3
+[loss]
+position = 1.0
+[schedule]
+epochs = 9
+[[stage]]
+frames = 4
+windows = 2
+"""
+
+
+def mpi(folder):
+    benchmarks.mpi_inf_3dhp(folder, {"TS1": np.ones(9)}, {"S1 Seq1": 7})
+
+
+@pytest.mark.parametrize(
+    ("reader", "table", "unit", "write"),
+    [("h36m_motionbert", "h36m", "screen",
+      lambda folder: benchmarks.motionbert(folder / h36m_motionbert.FILE, VIDEOS, ACTIONS)),
+     ("mpi_inf_3dhp", "3dhp", "metre", mpi)],
+)  # fmt: skip
+def test_what_is_trained_on_a_benchmark_is_measured_on_it(tmp_path, reader, table, unit, write):
+    write(tmp_path)
+    config, weights = tmp_path / "config.toml", tmp_path / "lifter.safetensors"
+    config.write_text(CONFIG.replace("DATA", reader))
+
+    def command(words: str):
+        words += f" --data {tmp_path} --device cpu"
+        done = CliRunner().invoke(video2pose3d, words.split())
+        assert done.exit_code == 0, done.output
+        return done
+
+    command(f"train {config} -o {tmp_path / 'run'} --steps 2 --publish {weights}")
+    lifter = lifters.load(weights, normalisation="screen 1", unit=unit)
+    assert (lifter.frames, lifter.metadata["steps"]) == (4, "2")
+    measured = json.loads(command(f"evaluate {table} --weights {weights} --json").stdout)
+    assert "T = 4" in measured[0]["title"]
+
+
 @pytest.mark.parametrize(
     ("dataset", "reader"),
     [("h36m", h36m_motionbert), ("h36m_metres", h36m_reader), ("3dhp", mpi_inf_3dhp),

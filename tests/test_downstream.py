@@ -1,18 +1,23 @@
 """Claims about training heads: what they learn, resuming, and the files they are read from."""
 
+import json
+
 import bodies
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 
 from video2pose3d import discovery, heads, lifters
+from video2pose3d.cli import video2pose3d
 from video2pose3d.errors import UserError
 from video2pose3d.heads import action, smpl
 from video2pose3d.lifters import ssr_stf
 from video2pose3d.skeletons import H36M17
 from video2pose3d.structures import Keypoints2D
 from video2pose3d.training import action as action_clips
-from video2pose3d.training import downstream, head_config, mesh
+from video2pose3d.training import config as training_config
+from video2pose3d.training import downstream, mesh, publishing
 
 CONFIG = """
 task = "TASK"
@@ -196,7 +201,9 @@ def test_weights_that_do_not_fit_are_one_clear_error(actions, tmp_path, lifter_f
 def test_a_pre_trained_lifter_may_lack_a_head_but_nothing_else(actions, tmp_path, lifter_file):
     metadata, tensors = lifters.read(lifter_file)
     path = config(tmp_path, "action", ("epochs = 6", f'epochs = 1\nstart = "{lifter_file}"'))
-    run = {key: t for key, t in tensors.items() if key.split(".")[0] not in ("head", "to_E")}
+    keep = publishing.backbone(lifters.load(lifter_file).model)
+    run = {key: t for key, t in tensors.items() if key in keep}
+    metadata["format"] = lifters.BACKBONE
     heads.save_file(run, lifter_file, metadata)
     downstream.train_head(path, actions, tmp_path / "run", threads=1)
     heads.save_file({k: t for k, t in run.items() if "blocks.0" not in k}, lifter_file, metadata)
@@ -212,20 +219,48 @@ def test_a_checkpoint_of_another_config_is_one_clear_error(actions, tmp_path):
         downstream.train_head(path, actions, tmp_path / "run", threads=1)
 
 
+@pytest.mark.parametrize("task", ["action", "smpl"])
+def test_the_command_trains_and_publishes_a_head(task, request, tmp_path):
+    data = request.getfixturevalue({"action": "actions", "smpl": "people"}[task])
+    path, file = config(tmp_path, task, ("epochs = 6", "epochs = 1")), tmp_path / "head.safetensors"
+
+    def command(*more: str):
+        words = ["train", path, "--data", data, "-o", tmp_path / "run", "--device", "cpu", *more]
+        return CliRunner().invoke(video2pose3d, [str(word) for word in words])
+
+    for flag, value in (("--steps", "3"), ("--start", "ssr_stf")):
+        refused = command(flag, value)
+        assert refused.exit_code == 1
+        assert f"in the config instead of {flag}" in refused.stderr
+        assert refused.stderr.count("\n") == 1
+    done = command("--publish", str(file), "--json")
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["weights"] == str(file)
+    assert "epoch 1" in done.stderr
+    assert heads.load(file).task == task
+
+
+def test_heads_are_refused_by_several_processes(actions, tmp_path, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(UserError, match="by one process"):
+        downstream.train_head(config(tmp_path, "action"), actions, tmp_path / "run")
+
+
 # ------------------------------------------------------------------ configs and data
 
 
 def test_shipped_configs_of_heads_are_known_as_such_and_read():
-    names = {p.name for p in head_config.CONFIGS.glob("*.toml") if downstream.is_downstream(p)}
-    assert {"action_ntu60.toml", "smpl_mesh.toml"} <= names
-    assert "mocap_small_cpu.toml" not in names
+    names = training_config.shipped(heads=True)
+    assert {"action_ntu60", "smpl_mesh"} <= set(names)
+    assert not downstream.is_downstream("mocap_small_cpu")
     for name in names:
+        assert downstream.is_downstream(name)
         read = downstream.HeadConfig.read(name)
         module = heads.MODULES[read.task]
         module.Model(module.Config(**read.head))
         if read.lifter in discovery.names("lifters"):
             with torch.device("meta"):  # full size, without the memory
-                downstream._lifter(read)
+                read.make_model()
 
 
 @pytest.mark.parametrize(
@@ -243,6 +278,18 @@ def test_shipped_configs_of_heads_are_known_as_such_and_read():
 def test_a_config_that_is_none_is_one_clear_error(tmp_path, change, says):
     with pytest.raises(UserError, match=says):
         downstream.HeadConfig.read(config(tmp_path, "action", change))
+
+
+def test_a_config_that_is_not_there_is_answered_with_those_that_fit(tmp_path):
+    for read, fit in (
+        (downstream.HeadConfig.read, {"action_ntu60"}),
+        (training_config.TrainingConfig.read, {"mocap_small_cpu"}),
+        (downstream.is_downstream, {"action_ntu60", "mocap_small_cpu"}),
+    ):
+        with pytest.raises(UserError) as caught:
+            read(tmp_path / "missing.toml")
+        said = str(caught.value.cure)
+        assert {name for name in ("action_ntu60", "mocap_small_cpu") if name in said} == fit
 
 
 @pytest.mark.parametrize(

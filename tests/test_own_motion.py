@@ -1,24 +1,26 @@
 """Claims about motion that people add: BVH of any rig, AMASS, and collections of them."""
 
 import logging
-import sys
-from types import SimpleNamespace
 
+import bodies
 import mocap
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mocap import walk
 from scipy.spatial.transform import Rotation
 
 from video2pose3d import kinematics
+from video2pose3d.cli import video2pose3d
 from video2pose3d.datasets import amass, bvh
-from video2pose3d.datasets.collection import gather
+from video2pose3d.datasets.collection import gather, read
 from video2pose3d.datasets.mocap import ANKLE, Clip, Mocap
 from video2pose3d.errors import UserError
 from video2pose3d.exporters.bvh import text
 from video2pose3d.skeletons import H36M17
+from video2pose3d.training.config import TrainingConfig
 
 SIDES = ("left", "right")
 
@@ -300,14 +302,13 @@ def test_other_npz_files_are_no_amass(tmp_path):
 # ------------------------------------------------------------------ collections
 
 
-def test_a_folder_of_both_kinds_is_one_collection(tmp_path, monkeypatch):
+def test_a_folder_of_both_kinds_is_one_collection(tmp_path):
     (tmp_path / "anna").mkdir()
     (tmp_path / "anna" / "turn.BVH").write_text(rig(RIGS["mixamo"])[0])
     write_amass(tmp_path / "run.npz", np.zeros((121, 156)), np.zeros((121, 3)))
     np.savez(tmp_path / "shape.npz", betas=np.zeros(10))
     (tmp_path / "notes.txt").write_text("not motion")
-    smpl = SimpleNamespace(read=lambda path: SimpleNamespace(joints=body))
-    monkeypatch.setitem(sys.modules, "video2pose3d.smpl", SimpleNamespace(SMPL=smpl))
+    np.savez(tmp_path / "SMPL_NEUTRAL.npz", **bodies.arrays())
     clips = gather(tmp_path, body=tmp_path / "SMPL_NEUTRAL.npz")
     assert list(clips.name) == ["turn", "run"]
     assert list(clips.source) == ["BVH", "AMASS"]
@@ -325,6 +326,60 @@ def test_files_that_cannot_be_used_are_left_out_and_named(tmp_path, heard):
     assert list(clips.name) == ["good"]
     assert "bad.bvh: is not a BVH file" in heard.text
     assert "needs a body model" in heard.text
+
+
+CONFIG = """
+lifter = "ssr_stf"
+val_windows = 2
+[model]
+N = 1
+C = 16
+Ch = 8
+heads = 2
+[data]
+body = "SMPL_NEUTRAL.npz"
+[optimiser]
+lr = 1e-3
+[loss]
+position = 1.0
+[schedule]
+steps = 2
+[[stage]]
+frames = 5
+windows = 4
+"""
+
+
+def test_a_lifter_is_trained_on_folders_of_motion(tmp_path):
+    for split in ("train", "val"):
+        (tmp_path / split).mkdir()
+        (tmp_path / split / "turn.bvh").write_text(rig(RIGS["mixamo"])[0])
+    poses = np.zeros((30, 156))
+    poses[:, 0] = np.pi / 2  # upright, z up
+    write_amass(tmp_path / "train" / "run.npz", poses, np.zeros((30, 3)))
+    (tmp_path / "config.toml").write_text(CONFIG)
+    words = f"train {tmp_path}/config.toml --data {tmp_path} -o {tmp_path}/run --device cpu".split()
+    done = CliRunner().invoke(video2pose3d, words)
+    assert done.exit_code == 1
+    assert "SMPL_NEUTRAL.npz: no such file" in done.stderr
+    np.savez(tmp_path / "SMPL_NEUTRAL.npz", **bodies.arrays())
+    done = CliRunner().invoke(video2pose3d, words)
+    assert done.exit_code == 0, done.output
+    assert "step 2" in done.stderr
+    (tmp_path / "config.toml").write_text(CONFIG.replace('body = "SMPL_NEUTRAL.npz"', ""))
+    (tmp_path / "train" / "turn.bvh").unlink()
+    done = CliRunner().invoke(video2pose3d, words)
+    assert done.exit_code == 1
+    assert "needs a body model's file" in done.stderr.splitlines()[-1]
+
+
+def test_a_data_folder_without_a_split_and_a_body_for_a_benchmark_are_refused(tmp_path):
+    with pytest.raises(UserError, match="no such file") as caught:
+        read(tmp_path, "train")
+    assert "a folder train" in str(caught.value.cure)
+    (tmp_path / "a.toml").write_text(CONFIG.replace("[data]", '[data]\nname = "h36m"'))
+    with pytest.raises(UserError, match="for mocap"):
+        TrainingConfig.read(tmp_path / "a.toml")
 
 
 def test_nothing_to_gather_is_one_clear_error(tmp_path):

@@ -21,6 +21,31 @@ def sampler(folder, **recipe) -> data.Sampler:
     return data.Sampler(Mocap.read(folder / "train.npz"), data.Recipe(**recipe), seed=5)
 
 
+def shares(**frames: int) -> dict[str, float]:
+    """How often each source is drawn that has so many frames, in two clips."""
+    length = np.array([n for N in frames.values() for n in (N // 4, N - N // 4)])
+    source = np.repeat([name.replace("_", "-") for name in frames], 2)
+    start = np.cumsum(length) - length
+    weight = data.clip_weights(Mocap(np.zeros((length.sum(), 17, 3)), start, length, source, 50.0))
+    assert weight.sum() == pytest.approx(1)
+    return {name: weight[2 * n : 2 * n + 2].sum() for n, name in enumerate(frames)}
+
+
+def test_known_sources_keep_their_shares_whatever_is_added():
+    alone = shares(UI_PRMD=5000, CMU_AMC=900)
+    assert alone["CMU_AMC"] / alone["UI_PRMD"] == pytest.approx(0.30 / 0.25)
+    more = shares(UI_PRMD=5000, CMU_AMC=900, CMU_DAZ_rebuilt=7000, AMASS=400)
+    assert more["CMU_AMC"] / more["UI_PRMD"] == pytest.approx(0.30 / 0.25)
+    assert more["CMU_DAZ_rebuilt"] == 0
+
+
+def test_sources_nobody_knows_get_as_much_as_known_ones_by_the_root_of_their_length():
+    assert shares(UI_PRMD=1000, AMASS=1000)["AMASS"] == pytest.approx(1 / 2)
+    assert shares(UI_PRMD=1000, BVH=4000)["BVH"] == pytest.approx(2 / 3)
+    assert shares(AMASS=1000, BVH=9000)["BVH"] == pytest.approx(3 / 4)
+    assert shares(CMU_DAZ_rebuilt=1000) == {"CMU_DAZ_rebuilt": pytest.approx(1)}
+
+
 EXACT = {"clean": 1.0, "faults": 0.0, "tilt": 0.0, "focal_error": (1.0, 1.0)}
 
 

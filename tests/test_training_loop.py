@@ -205,7 +205,7 @@ def test_a_checkpoint_runs_no_code(folder, config):
 
 
 def test_a_benchmark_is_learned_in_epochs_and_its_lifter_says_so(folder, benchmark):
-    asked = benchmark(train=[sequence(40, to_mm=1200.0)], test=[sequence(10, to_mm=1200.0)])
+    asked = benchmark(train=[sequence(40, unit="screen")], test=[sequence(10, unit="screen")])
     config = TrainingConfig(
         lifter="ssr_stf", model=MODEL, stage=(Stage(8, 2),),
         schedule=Schedule(epochs=3, factor=0.5), optimiser=Optimiser(1e-3),

@@ -17,7 +17,7 @@ from video2pose3d.training.config import Data, Optimiser, Schedule, Stage, Train
 from video2pose3d.training.windows import Windows
 
 
-def sequence(frames: int, *, to_mm: float = 1000.0, first: int = 0) -> Sequence:
+def sequence(frames: int, *, unit="metre", first: int = 0) -> Sequence:
     """Random poses; the score of every joint is its frame's number, counted from `first`."""
     rng = np.random.default_rng(frames)
     inputs = rng.standard_normal((frames, 17, 3)).astype(np.float32)
@@ -25,7 +25,8 @@ def sequence(frames: int, *, to_mm: float = 1000.0, first: int = 0) -> Sequence:
     target = rng.standard_normal((frames, 17, 3)).astype(np.float32)
     return Sequence(
         "S1", "Walking", "1", inputs, target, truth=1000.0 * target,
-        to_mm=np.full(frames, to_mm), valid=np.ones(frames, bool), skeleton=H36M17, fps=50,
+        to_mm=np.full(frames, 1000.0 if unit == "metre" else 1200.0),
+        valid=np.ones(frames, bool), skeleton=H36M17, fps=50, unit=unit,
     )  # fmt: skip
 
 
@@ -94,9 +95,9 @@ def test_about_half_of_the_windows_are_mirrored():
     assert set(order % len(source.windows)) == set(range(len(source.windows)))
 
 
-def test_the_unit_is_told_by_what_the_targets_are_worth():
-    for to_mm, unit in ((1000.0, "metre"), (1234.5, "screen")):
-        assert batches.SequenceBatches([sequence(9, to_mm=to_mm)], config(), 1).unit == unit
+def test_the_unit_is_that_of_the_sequences():
+    for unit in ("metre", "screen"):
+        assert batches.SequenceBatches([sequence(9, unit=unit)], config(), 1).unit == unit
 
 
 def test_a_benchmark_is_read_with_the_options_of_its_config(monkeypatch, tmp_path):

@@ -108,6 +108,16 @@ def test_damage_anywhere_is_one_clear_error_or_another_value(protocol):
         unpickling.load(io.BytesIO(pickled[:-9]), "x.pkl")
 
 
+@pytest.mark.parametrize(
+    "named",
+    [b"cnumpy.core.multiarray\nscalar\n", b"c_codecs\nencode\n", b"cbuiltins\ndict\n",
+     b"cnumpy\nndarray\n", b"cnumpy\ndtype\n"],
+)  # fmt: skip
+def test_nothing_that_a_pickle_names_can_be_given_attributes(named):
+    with pytest.raises(UserError, match="not a pickle of arrays"):
+        unpickling.load(io.BytesIO(named + b"(N(dS'function'\nI1\nstb."), "x.pkl")
+
+
 def test_a_container_in_itself_is_refused():
     value = []
     value.append(value)

@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from video2pose3d import archives, pickled_arrays
+from video2pose3d import archives, smpl_pickle
 from video2pose3d.errors import UserError
 
 K, SHAPES = 24, 10
@@ -91,14 +91,14 @@ class SMPL(nn.Module):
     def read(cls, path: Path) -> SMPL:
         """The user's own file, .npz or the official .pkl; UserError for one that is none.
 
-        Nothing in it can run code; see `pickled_arrays`.
+        Nothing in it can run code; see `unpickling`.
         """
         path = Path(path)
         if not path.is_file():
             raise UserError("no such file", path=path, cure=_CURE)
         with open(path, "rb") as file:
             zipped = file.read(2) == b"PK"
-        arrays = (archives if zipped else pickled_arrays).read(path, _KEYS)
+        arrays = (archives if zipped else smpl_pickle).read(path, _KEYS)
         missing = [key for key in _KEYS if key not in arrays]
         try:
             if missing:

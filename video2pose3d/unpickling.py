@@ -3,7 +3,8 @@
 Data sets are published as pickles (MotionBERT's .pkl; the object arrays in VideoPose3D's .npz).
 A pickle is a program: it may call anything it can name. Here it can name NumPy's array, dtype and
 scalar, which are answered by stand-ins of our own that only take notes, and the builtin containers;
-any other name is refused before anything runs. The arrays are made from the notes afterwards.
+any other name is refused before anything runs. The arrays are made from the notes afterwards. A
+reader may add stand-ins for classes of its own files, as `smpl_pickle` does.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import math
 import pickle
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -23,37 +25,83 @@ _DAMAGE = (
     OverflowError, UnicodeError, MemoryError, RecursionError,
 )  # fmt: skip
 
+# (module, name) → the StandIn class or Function for it, None for what is refused.
+Known = Callable[[str, str], Any]
 
-def load(file: BinaryIO, path: object) -> Any:
+
+def read(path: Path, more: Known | None = None) -> Any:
+    """What the pickle in a file holds; otherwise as `load`."""
+    try:
+        with open(path, "rb") as file:
+            return load(file, path, more)
+    except FileNotFoundError:
+        raise UserError("no such file", path=path) from None
+    except OSError as error:
+        raise UserError(f"can't be read: {error.strerror or error}", path=path) from error
+
+
+def load(file: BinaryIO, path: object, more: Known | None = None) -> Any:
     """What one pickle holds: containers, text, numbers, and arrays (read-only where plain).
 
     path: the file's name, for the UserError about a pickle that names anything else or is damaged.
+    more: what it may name besides, which stays in the result as stand-ins.
     """
     try:
-        return _made(_Unpickler(file, path).load(), {})
+        return _made(_Unpickler(file, path, more).load(), {})
     except _DAMAGE as error:
         what = f"is not a pickle of arrays, or damaged ({error or type(error).__name__})"
         raise UserError(what, path=path) from error
 
 
 class _Unpickler(pickle.Unpickler):
-    def __init__(self, file: BinaryIO, path: object):
-        super().__init__(file)
-        self.path = path
+    def __init__(self, file: BinaryIO, path: object, more: Known | None):
+        super().__init__(file, encoding="latin1")  # as Python 2's bytes have to be read
+        self.path, self.more = path, more
 
     def find_class(self, module: str, name: str) -> Any:
-        try:
-            return _ALLOWED[module, name]
-        except KeyError:
+        found = _ALLOWED.get((module, name)) or (self.more and self.more(module, name))
+        if not found:
             what = f"names {module}.{name}, which could run code: only arrays are read"
-            raise UserError(what, path=self.path) from None
+            raise UserError(what, path=self.path)
+        return found
 
     def persistent_load(self, pid: Any) -> Any:
         raise pickle.UnpicklingError("it refers to objects outside itself")
 
 
-class _Dtype:
+class StandIn:
+    """In place of an object of a class that the pickle names: what it says of it, and no more."""
+
+    state: Any = None
+
+    def __init__(self, *_: Any): ...
+
+    def __setstate__(self, state: Any) -> None:
+        self.state = state
+
+    def make(self, made: Callable[[Any], Any]) -> Any:
+        """What stands there in the end; made: does the same to what is inside."""
+        self.state = made(self.state)
+        return self
+
+
+class Function:
+    """What the pickle may call; on a bare function it could also set attributes."""
+
+    def __init__(self, function: Callable[..., Any]):
+        self.function = function
+
+    def __call__(self, *args: Any) -> Any:
+        return self.function(*args)
+
+    def __setstate__(self, state: Any) -> None:
+        raise ValueError("attributes of a function")
+
+
+class _Dtype(StandIn):
     """numpy.dtype(code, align, copy), and its state."""
+
+    dtype: np.dtype | None = None
 
     def __init__(self, code: str, *_: Any):
         self.dtype = np.dtype(code) if isinstance(code, str) else None
@@ -68,13 +116,19 @@ class _Dtype:
         if order in ("<", ">"):
             self.dtype = self.dtype.newbyteorder(order)
 
+    def make(self, made: Callable[[Any], Any]) -> np.dtype | None:
+        return self.dtype
 
-class _Array:
+
+class _Array(StandIn):
     """An array that numpy's _reconstruct begins and a state (its data) completes."""
 
+    value: np.ndarray | None = None
+    shape: tuple[int, ...] = (0,)
+    items: list
+
     def __init__(self, *_: Any):
-        self.value: np.ndarray | None = None
-        self.items: list = []
+        self.items = []
 
     def __setstate__(self, state: tuple) -> None:
         _, shape, dtype, fortran, data = state
@@ -86,6 +140,14 @@ class _Array:
         else:
             data = data.encode("latin1") if isinstance(data, str) else data  # from Python 2
             self.value = _from_bytes(data, dtype, self.shape, "F" if fortran else "C")
+
+    def make(self, made: Callable[[Any], Any]) -> np.ndarray:
+        if self.value is not None:
+            return self.value
+        flat = np.empty(len(self.items), object)
+        for place, item in enumerate(self.items):
+            flat[place] = made(item)
+        return flat.reshape(self.shape)  # objects come in C's order, whatever `order` says
 
 
 def _plain(dtype: Any) -> np.dtype:
@@ -111,6 +173,7 @@ def _from_bytes(data: Any, dtype: Any, shape: Any, order: Any) -> np.ndarray:
 
 
 def _scalar(dtype: Any, data: Any) -> Any:
+    data = data.encode("latin1") if isinstance(data, str) else data
     return _from_bytes(data, dtype, (), "C")[()]
 
 
@@ -128,17 +191,17 @@ def _bytes(data: Any = b"") -> bytes:
     return data
 
 
-_ALLOWED: dict[tuple[str, str], Callable[..., Any] | type] = {
+_ALLOWED: dict[tuple[str, str], Any] = {
     ("numpy", "ndarray"): _Array,
     ("numpy", "dtype"): _Dtype,
-    ("_codecs", "encode"): _latin1,
+    ("_codecs", "encode"): Function(_latin1),
     **{
         (f"numpy.{core}.{module}", name): stand_in
         for core in ("core", "_core")
         for module, name, stand_in in (
             ("multiarray", "_reconstruct", _Array),
-            ("multiarray", "scalar", _scalar),
-            ("numeric", "_frombuffer", _from_bytes),
+            ("multiarray", "scalar", Function(_scalar)),
+            ("numeric", "_frombuffer", Function(_from_bytes)),
         )
     },
     **{
@@ -147,7 +210,7 @@ _ALLOWED: dict[tuple[str, str], Callable[..., Any] | type] = {
         for kind in (dict, list, tuple, set, frozenset)
     },
     **{
-        (module, name): _bytes
+        (module, name): Function(_bytes)
         for module in ("builtins", "__builtin__")
         for name in ("bytes", "bytearray")
     },
@@ -164,15 +227,8 @@ def _made(value: Any, known: dict[int, Any]) -> Any:
         made = [_made(v, known) for v in value] if _mixed(value) else value
     elif isinstance(value, tuple):
         made = tuple(_made(v, known) for v in value)
-    elif isinstance(value, _Array):
-        made = value.value
-        if made is None:
-            made = np.empty(len(value.items), object)
-            for place, item in enumerate(value.items):
-                made[place] = _made(item, known)
-            made = made.reshape(value.shape)  # objects come in C's order, whatever `order` says
-    elif isinstance(value, _Dtype):
-        made = value.dtype
+    elif isinstance(value, StandIn):
+        made = value.make(lambda inner: _made(inner, known))
     else:
         return value
     known[id(value)] = value, made  # the value is kept, or another might get its id
@@ -181,4 +237,4 @@ def _made(value: Any, known: dict[int, Any]) -> Any:
 
 def _mixed(value: list) -> bool:
     """Whether a list holds more than text and numbers: those of data sets are millions long."""
-    return any(isinstance(v, dict | list | tuple | _Array | _Dtype) for v in value)
+    return any(isinstance(v, dict | list | tuple | StandIn) for v in value)

@@ -24,7 +24,7 @@ COMMANDS = {
     "lift": "2D keypoints to 3D poses, without a video.",
     "export": "Other formats from a saved poses.npz.",
     "render": "Overlay and animation from a saved poses.npz.",
-    "train": "Train a lifter from a TOML config.",
+    "train": "Train a lifter, or a head on one, from a TOML config.",
     "pretrain": "Pre-train a lifter on 2D poses alone, from a TOML config.",
     "evaluate": "Measure a lifter on a test set, or a result against a known truth.",
     "weights": "Pretrained models: list, download, verify, path.",

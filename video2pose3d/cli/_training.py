@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from video2pose3d.cli import _options
-
-if TYPE_CHECKING:
-    from video2pose3d.training.config import TrainingConfig
 
 options = _options.stack(
     click.argument("config", metavar="CONFIG.toml"),
@@ -20,7 +17,8 @@ options = _options.stack(
         "--data",
         type=click.Path(path_type=Path),
         required=True,
-        help="Motion capture: folder with train.npz and val.npz. A benchmark: its file.",
+        help="Motion capture: folder with train and val, each an .npz or a folder of BVH and AMASS "
+        "files. Heads: folder with train.npz and val.npz. A benchmark: its file.",
     ),
     click.option(
         "-o",
@@ -42,13 +40,16 @@ options = _options.stack(
 )
 
 
-def finish(config: TrainingConfig, checkpoint: Path, publish: Path | None, as_json: bool) -> None:
-    """Publish, where that is wanted, and say what was written; one of several processes does."""
-    from video2pose3d.training import publishing
+def finish(
+    write: Callable[[Path, Path], None], checkpoint: Path, publish: Path | None, as_json: bool
+) -> None:
+    """Publish, where that is wanted, and say what was written; one of several processes does.
 
+    write: makes the published file of the checkpoint.
+    """
     if os.environ.get("RANK", "0") != "0":
         return
     if publish is not None:
-        publishing.publish(config, checkpoint, publish)
+        write(checkpoint, publish)
     if as_json:
         click.echo(json.dumps({"checkpoint": str(checkpoint), "weights": str(publish or "")}))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import click
@@ -23,7 +24,8 @@ def command(
     from video2pose3d.networks import choose_device
     from video2pose3d.training.config import TrainingConfig
     from video2pose3d.training.pretraining import pretrain
+    from video2pose3d.training.publishing import publish as write
 
     read = TrainingConfig.read(config)
     checkpoint = pretrain(read, data, output, steps=steps, device=choose_device(device))
-    _training.finish(read, checkpoint, publish, as_json)
+    _training.finish(partial(write, read), checkpoint, publish, as_json)

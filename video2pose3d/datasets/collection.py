@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from functools import cache
 from pathlib import Path
 
 from video2pose3d import archives
@@ -12,6 +11,17 @@ from video2pose3d.datasets.mocap import Clip, Mocap
 from video2pose3d.errors import UserError
 
 log = logging.getLogger("video2pose3d")
+
+
+def read(folder: Path, split: str, *, body: Path | None = None) -> Mocap:
+    """One split of a data folder: its SPLIT.npz, or all that `gather` finds in its folder SPLIT."""
+    file, below = Path(folder) / f"{split}.npz", Path(folder) / split
+    if file.is_file():
+        return Mocap.read(file)
+    if below.is_dir():
+        return gather(below, body=body)
+    cure = f"give {file.name}, or a folder {split} with BVH and AMASS files"
+    raise UserError("no such file", path=file, cure=cure)
 
 
 def gather(path: Path, *, body: Path | None = None) -> Mocap:
@@ -25,10 +35,11 @@ def gather(path: Path, *, body: Path | None = None) -> Mocap:
     if path.is_file() and path.suffix == ".npz" and archives.read(path, ("positions",)):
         return Mocap.read(path)
     files = [path] if path.is_file() else sorted(f for f in path.rglob("*") if f.is_file())
+    joints = None if body is None else _joints(body)
     clips, trouble = [], UserError("no BVH or AMASS file is there", path=path)
     for file in files:
         try:
-            clip = _read(file, body)
+            clip = _read(file, joints)
         except UserError as error:
             log.warning("left out: %s", error)
             trouble = error
@@ -39,20 +50,21 @@ def gather(path: Path, *, body: Path | None = None) -> Mocap:
     return Mocap.join(clips)
 
 
-def _read(file: Path, body: Path | None) -> Clip | None:
+def _read(file: Path, joints: amass.Body | None) -> Clip | None:
     """The clip of a BVH or AMASS file; None for another file."""
     if file.suffix.lower() == ".bvh":
         return bvh.read(file)
     if file.suffix.lower() != ".npz" or not archives.read(file, ("poses",)):
         return None
-    if body is None:
+    if joints is None:
         what = "is an AMASS clip, which needs a body model's file"
-        raise UserError(what, path=file, cure=f"give SMPL's as well: {amass.WHERE}")
-    return amass.read(file, _joints(body))
+        raise UserError(
+            what, path=file, cure=f"give SMPL's as well ([data] body in a config): {amass.WHERE}"
+        )
+    return amass.read(file, joints)
 
 
-@cache
 def _joints(body: Path) -> amass.Body:
-    from video2pose3d.smpl import SMPL  # pyright: ignore[reportMissingImports]
+    from video2pose3d.smpl import SMPL
 
     return SMPL.read(body).joints

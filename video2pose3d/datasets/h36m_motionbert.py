@@ -97,8 +97,7 @@ def _act(source: str) -> str:
 
 def _read_half(file: Path, split: Split) -> dict[str, np.ndarray]:
     """The split's arrays, all (N, ...), over the frames of all videos end to end."""
-    with open(file, "rb") as stream:
-        whole = unpickling.load(stream, file)
+    whole = unpickling.read(file)
     keys = (*_KEYS, *_TEST_KEYS) if split == "test" else _KEYS
     half = whole.get(split) if isinstance(whole, dict) else None
     missing = [key for key in keys if not isinstance(half, dict) or key not in half]

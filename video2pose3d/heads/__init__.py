@@ -64,7 +64,7 @@ def load(path: Path, device: str = "cpu") -> Head:
     except (TypeError, ValueError, RuntimeError) as error:
         what = f"its tensors do not fit the head ({str(error).splitlines()[0]})"
         raise UserError(what, path=path, cure=_CURE) from error
-    lifter = lifters.restore(path, backbone, _of("backbone", tensors), device)
+    lifter = lifters.restore(path, backbone, _of("backbone", tensors), device=device)
     return Head(task, model.eval().to(device), lifter, metadata)
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
 from video2pose3d import discovery, lifters
-from video2pose3d.datasets import Sequence
+from video2pose3d.datasets import Sequence, collection
 from video2pose3d.datasets.mocap import Mocap
 from video2pose3d.errors import UserError
 from video2pose3d.skeletons import H36M17
@@ -61,8 +61,7 @@ class SequenceBatches(Dataset[dict[str, Tensor]]):
         self.windows = Windows(sequences, stage.frames, config.data.stride or stage.frames)
         self.size, self.seed = stage.windows, config.seed
         self.skeleton = sequences[0].skeleton
-        metric = all((sequence.to_mm == 1000).all() for sequence in sequences)
-        self.unit = "metre" if metric else "screen"
+        self.unit = sequences[0].unit
         self.steps_per_epoch = -(-len(self.windows) // (self.size * per_step))
         self.per_epoch = self.steps_per_epoch * per_step  # batches
         self.steps = config.schedule.steps or config.schedule.epochs * self.steps_per_epoch
@@ -91,11 +90,17 @@ Batches = MocapBatches | SequenceBatches
 def read_batches(config: TrainingConfig, data: Path, per_step: int) -> Batches:
     """The batches of the training split, the only one that is opened.
 
-    data: for motion capture the folder with train.npz, else what the data set's reader takes.
+    data: for motion capture as for `read_mocap`, else what the data set's reader takes.
     """
     if config.data.name == "mocap":
-        return MocapBatches(Mocap.read(data / "train.npz"), config, per_step)
+        return MocapBatches(read_mocap(config, data, "train"), config, per_step)
     return SequenceBatches(read_sequences(config, data, "train"), config, per_step)
+
+
+def read_mocap(config: TrainingConfig, folder: Path, split: str) -> Mocap:
+    """A split of the motion capture: SPLIT.npz, or a folder of BVH and AMASS files, SPLIT."""
+    body = config.data.body
+    return collection.read(folder, split, body=None if body is None else folder / body)
 
 
 def read_sequences(config: TrainingConfig, data: Path, split: str) -> list[Sequence]:

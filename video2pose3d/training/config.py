@@ -40,6 +40,7 @@ class Data:
     stride: int | None = None  # frames from one window to the next; None: as long as a window
     watch: str | None = None  # a split that is measured at every report, and never learned from
     workers: int = 0  # processes that make batches ahead
+    body: str | None = None  # for AMASS's clips: the SMPL file, in the folder of the data
     options: dict[str, Any] = field(default_factory=dict)  # keywords of the reader's `read`
 
 
@@ -111,7 +112,7 @@ class TrainingConfig:
         """The config of a file, or a shipped one by its name; UserError for what is none."""
         path = find(name)
         try:
-            return cls._from_table(_table(path))
+            return cls._from_table(read_table(path))
         except (KeyError, TypeError, ValueError) as error:
             raise UserError(f"not a training config ({error})", path=path) from error
 
@@ -135,6 +136,8 @@ class TrainingConfig:
             raise ValueError("[schedule] wants either steps or epochs")
         if not config.stage or config.stage[-1].until != 1:
             raise ValueError("the last [[stage]] has to go on until 1")
+        if config.data.body is not None and config.data.name != "mocap":
+            raise ValueError("[data] has body, which is for mocap")
         unknown = set(config.loss) - set(TERMS)
         if unknown:
             raise ValueError(f"[loss] has {', '.join(sorted(unknown))}, not {', '.join(TERMS)}")
@@ -155,31 +158,43 @@ class TrainingConfig:
 
     def make_model(self) -> nn.Module:
         """A lifter with fresh weights; UserError for a [model] that it has no fields for."""
-        module = discovery.load("lifters", self.lifter)
-        return module.Model(self.model_config())
+        return make_lifter(self.lifter, self.model)
 
     def model_config(self) -> Any:
-        """The lifter's Config: a variant of its VARIANTS, or its defaults, with fields changed."""
-        module = discovery.load("lifters", self.lifter)
-        fields = _tuples(self.model)
-        variant = fields.pop("variant", None)
-        if variant is not None and variant not in module.VARIANTS:
-            names = ", ".join(module.VARIANTS)
-            raise UserError(f"{variant!r} is not a variant of {self.lifter}: choose from {names}")
-        try:
-            start = module.Config() if variant is None else module.VARIANTS[variant]
-            return dataclasses.replace(start, **fields)
-        except TypeError as error:
-            raise UserError(f"[model] does not fit {self.lifter} ({error})") from error
+        """The lifter's Config."""
+        return lifter_config(self.lifter, self.model)
 
 
-def shipped() -> list[str]:
-    """The names of the package's own configs of lifters, sorted."""
-    return sorted(path.stem for path in CONFIGS.glob("*.toml") if "task" not in _toml(path))
+def make_lifter(name: str, fields: dict[str, Any]) -> nn.Module:
+    """A lifter with fresh weights, as a config's `lifter` and [model] say."""
+    return discovery.load("lifters", name).Model(lifter_config(name, fields))
 
 
-def find(name: str | Path, beside: Path | None = None) -> Path:
-    """The file of a config: a path, relative to `beside` if that is given, or a shipped name."""
+def lifter_config(name: str, fields: dict[str, Any]) -> Any:
+    """A lifter's Config: a variant of its VARIANTS, or its defaults, with fields changed."""
+    module = discovery.load("lifters", name)
+    fields = _tuples(fields)
+    variant = fields.pop("variant", None)
+    if variant is not None and variant not in module.VARIANTS:
+        names = ", ".join(module.VARIANTS)
+        raise UserError(f"{variant!r} is not a variant of {name}: choose from {names}")
+    try:
+        start = module.Config() if variant is None else module.VARIANTS[variant]
+        return dataclasses.replace(start, **fields)
+    except TypeError as error:
+        raise UserError(f"[model] does not fit {name} ({error})") from error
+
+
+def shipped(heads: bool | None = False) -> list[str]:
+    """The names of the package's own configs, sorted: of lifters, of heads, or (None) of both."""
+    return sorted(p.stem for p in CONFIGS.glob("*.toml") if heads in (None, "task" in _toml(p)))
+
+
+def find(name: str | Path, beside: Path | None = None, heads: bool | None = False) -> Path:
+    """The file of a config: a path, relative to `beside` if that is given, or a shipped name.
+
+    heads: what the error about a missing one offers, as `shipped`.
+    """
     own = Path(name) if beside is None else beside / name
     for path in (own, own.with_name(f"{own.name}.toml")):
         if path.is_file():
@@ -187,11 +202,11 @@ def find(name: str | Path, beside: Path | None = None) -> Path:
     path = CONFIGS / f"{Path(name).name.removesuffix('.toml')}.toml"
     if path.is_file():
         return path
-    cure = f"give a TOML file or a shipped config: {', '.join(shipped())}"
+    cure = f"give a TOML file or a shipped config: {', '.join(shipped(heads))}"
     raise UserError("no such training config", path=name, cure=cure)
 
 
-def _table(path: Path) -> dict[str, Any]:
+def read_table(path: Path) -> dict[str, Any]:
     """A TOML file over the one that its key `base` names: tables are merged, the rest replaced."""
     own = _toml(path)
     if "base" not in own:

@@ -20,12 +20,13 @@ from video2pose3d.training.recipe import Recipe
 
 MIRROR = list(H36M17.mirror)
 
-# Share of each source of the motion capture; CMU moves more, UI-PRMD is longer. Retargeted
-# characters ("rebuilt") are left out: their hip-relative error is 2 to 4 cm.
+# Share of each source of the shipped lifter's data; CMU moves more, UI-PRMD is longer.
 SOURCE_SHARE = {
     "CMU-AMC": 0.30, "CMU-AMC-template": 0.05, "CMU-BVH": 0.17, "CMU-FBX": 0.17,
     "CMU-expmap": 0.16, "UI-PRMD": 0.25,
 }  # fmt: skip
+# Retargeted characters: their hip-relative error is 2 to 4 cm.
+LEFT_OUT = {"CMU-DAZ-rebuilt", "CMU-iClone-rebuilt"}
 
 
 @dataclass(frozen=True)
@@ -45,14 +46,7 @@ class Sampler:
 
     def __init__(self, mocap: Mocap, recipe: Recipe, seed: int):
         self.mocap, self.recipe, self.seed = mocap, recipe, seed
-        share = np.array([SOURCE_SHARE.get(str(s), 0.0) for s in mocap.source])
-        weight = np.where(share > 0, np.sqrt(mocap.length), 0.0)
-        for source in np.unique(mocap.source[share > 0]):
-            here = mocap.source == source
-            weight[here] *= SOURCE_SHARE[str(source)] / weight[here].sum()
-        if not weight.any():  # another collection: every clip by its length
-            weight = mocap.length.astype(float)
-        self.clip_weight = weight / weight.sum()
+        self.clip_weight = clip_weights(mocap)
 
     def batch(self, n: int, B: int, T: int) -> Batch:
         rng = np.random.default_rng([self.seed, n])
@@ -103,3 +97,26 @@ class Sampler:
         high_part = mocap.positions[mocap.start[clip][:, None] + high]
         part = (time - low)[..., None, None]
         return low_part + part * (high_part - low_part), inside.astype(float)
+
+
+def clip_weights(mocap: Mocap) -> np.ndarray:
+    """How often each clip is drawn: (N,), their sum is 1.
+
+    Sources have their SOURCE_SHARE. Any other has by the square root of its length what these have
+    by theirs. So the clips of one source go by the square root of their lengths.
+    """
+    root = np.sqrt(mocap.length)
+    here = {str(s): mocap.source == s for s in np.unique(mocap.source[mocap.length > 0])}
+    of_length = {s: np.sqrt(mocap.length[rows].sum()) for s, rows in here.items()}
+    known = here.keys() & SOURCE_SHARE.keys()
+    per_root = 1.0
+    if known:
+        per_root = sum(SOURCE_SHARE[s] for s in known) / sum(of_length[s] for s in known)
+    weight = np.zeros(len(root))
+    for source, rows in here.items():
+        if source not in LEFT_OUT:
+            share = SOURCE_SHARE.get(source, per_root * of_length[source])
+            weight[rows] = root[rows] * (share / root[rows].sum())
+    if not weight.any():
+        weight = root  # nothing but what is left out elsewhere
+    return weight / weight.sum()

@@ -6,9 +6,9 @@ configs/smpl_mesh.toml. What the two tasks learn from is described in `action` a
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import json
+import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,18 +19,23 @@ import numpy as np
 import torch
 from torch import nn
 
-from video2pose3d import discovery, heads, lifters, weights
+from video2pose3d import heads, lifters, weights
 from video2pose3d.errors import UserError
 from video2pose3d.lifters._windows import NORMALISATION
 from video2pose3d.training.head_config import HeadConfig, Task, is_downstream
+from video2pose3d.training.hooks import Log
+from video2pose3d.training.publishing import begin_with
+from video2pose3d.training.runner import processes
 
 __all__ = ["HeadConfig", "is_downstream", "publish_head", "train_head"]
+
+log = logging.getLogger("video2pose3d")
 
 SETTLE = 32  # batches whose means the head's batch norms keep
 
 
 def train_head(
-    config: HeadConfig | Path,
+    config: HeadConfig | str | Path,
     data: Path,
     output: Path,
     *,
@@ -44,6 +49,8 @@ def train_head(
     log.csv. epochs: instead of the config's. Returns the checkpoint's path.
     """
     config = config if isinstance(config, HeadConfig) else HeadConfig.read(config)
+    if processes() > 1:
+        raise UserError("heads are trained by one process", cure="start it without torchrun")
     if threads is not None:
         torch.set_num_threads(threads)
     task = config.make_task(Path(data))
@@ -55,17 +62,18 @@ def train_head(
     checkpoint = output / "last.pt"
     if checkpoint.exists():
         run.load(checkpoint)
-        print(f"goes on from epoch {run.epoch}", flush=True)
+        log.info("goes on from epoch %d", run.epoch)
+    rows = Log(output / "log.csv")
     for _ in range(run.epoch, config.epochs if epochs is None else epochs):
         loss = _epoch(run, config, task)
         run.scores = _scores(run, config, task)
         run.save(checkpoint)
-        _log(output / "log.csv", {"epoch": run.epoch, "loss": round(loss, 4), **run.scores})
+        rows.write({"epoch": run.epoch, "loss": round(loss, 4), **run.scores})
     return checkpoint
 
 
 def publish_head(
-    config: HeadConfig | Path,
+    config: HeadConfig | str | Path,
     checkpoint: Path,
     output: Path,
     about: Mapping[str, str] | None = None,
@@ -77,7 +85,8 @@ def publish_head(
     config = config if isinstance(config, HeadConfig) else HeadConfig.read(config)
     state = torch.load(checkpoint, weights_only=True, map_location="cpu")
     module: Any = heads.MODULES[config.task]
-    head, backbone = module.Model(module.Config(**state["head_config"])), _lifter(config)
+    head = module.Model(module.Config(**state["head_config"]))
+    backbone = config.make_model()
     head.load_state_dict(state["head"])
     backbone.load_state_dict(state["backbone"])
     facts = {"epochs": str(state["epoch"]), "scores": json.dumps(state["scores"])}
@@ -132,11 +141,15 @@ class _Run:
 
 def _new_run(config: HeadConfig, task: Task, device: torch.device) -> _Run:
     torch.manual_seed(config.seed)
-    backbone, origin = _lifter(config), {}
+    backbone: Any = config.make_model()
+    origin = {}
     if config.start is not None:
-        file = weights.find(config.start, kind="lifter", offline=True)
-        _begin_with(backbone, file, config.frozen)
+        file = begin_with(backbone, config.start)
         origin = {"backbone_sha256": weights.sha256(file)}
+        header, _ = lifters.read(file)
+        if config.frozen and header.get("normalisation") != NORMALISATION:
+            what = "its input is normalised in another way than heads' is"
+            raise UserError(what, path=file, cure="fine-tune it: give lr_backbone")
     with torch.inference_mode():
         J, Ch = backbone.eval().represent(torch.zeros(1, 2, 17, 3)).shape[2:]
     module: Any = heads.MODULES[config.task]
@@ -150,40 +163,6 @@ def _new_run(config: HeadConfig, task: Task, device: torch.device) -> _Run:
         groups.append({"params": list(backbone.parameters()), "lr": config.optimiser.lr_backbone})
     optimiser = torch.optim.AdamW(groups, weight_decay=config.optimiser.weight_decay)
     return _Run(backbone, head, optimiser, task.frames, task.classes, origin)
-
-
-def _lifter(config: HeadConfig) -> Any:
-    """A lifter with fresh weights: a variant of it, or its defaults, with fields changed."""
-    module = discovery.load("lifters", config.lifter)
-    fields = {k: tuple(v) if isinstance(v, list) else v for k, v in config.model.items()}
-    variant = fields.pop("variant", None)
-    if variant is not None and variant not in module.VARIANTS:
-        names = ", ".join(module.VARIANTS)
-        raise UserError(f"{variant!r} is not a variant of {config.lifter}: choose from {names}")
-    try:
-        start = module.Config() if variant is None else module.VARIANTS[variant]
-        return module.Model(dataclasses.replace(start, **fields))
-    except TypeError as error:
-        raise UserError(f"[model] does not fit {config.lifter} ({error})") from error
-
-
-def _begin_with(backbone: nn.Module, file: Path, frozen: bool) -> None:
-    """Copy the weights of a published or pre-trained lifter; the latter has no head of its own."""
-    header, tensors = lifters.read(file)
-    if frozen and header.get("normalisation") != NORMALISATION:
-        what = "its input is normalised in another way than heads' is"
-        raise UserError(what, path=file, cure="fine-tune it: give lr_backbone")
-    cure = "give [model] the config of these weights"
-    try:
-        loaded = backbone.load_state_dict(tensors, strict=False)
-    except RuntimeError as error:
-        what = f"does not fit [model] ({str(error).splitlines()[-1].strip()})"
-        raise UserError(what, path=file, cure=cure) from error
-    wrong = loaded.unexpected_keys + [
-        key for key in loaded.missing_keys if key.split(".")[0] not in ("norm", "to_E", "head")
-    ]
-    if wrong:
-        raise UserError(f"does not fit [model] ({', '.join(wrong[:3])})", path=file, cure=cure)
 
 
 def _epoch(run: _Run, config: HeadConfig, task: Task) -> float:
@@ -234,14 +213,3 @@ def _scores(run: _Run, config: HeadConfig, task: Task) -> dict[str, float]:
     run.backbone.eval()
     with torch.inference_mode():
         return task.scores(run.backbone, run.head, config.batch)
-
-
-def _log(path: Path, row: dict[str, float]) -> None:
-    """A row of numbers to stdout and to a CSV file that a resumed run goes on with."""
-    print("  ".join(f"{k} {v}" for k, v in row.items()), flush=True)
-    new = not path.exists()
-    with open(path, "a", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, row.keys())
-        if new:
-            writer.writeheader()
-        writer.writerow(row)

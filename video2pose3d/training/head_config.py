@@ -6,16 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from video2pose3d.errors import UserError
 from video2pose3d.heads.smpl import LossWeights
 from video2pose3d.training import action, mesh
+from video2pose3d.training.config import find, make_lifter, read_table
 
-try:
-    import tomllib
-except ModuleNotFoundError:  # Python 3.10
-    import tomli as tomllib
-
-CONFIGS = Path(__file__).parent / "configs"
 DATA = {"action": action.Data, "smpl": mesh.Data}  # by task
 Task = action.ActionTask | mesh.MeshTask
 
@@ -48,11 +45,11 @@ class HeadConfig:
     about: dict[str, str] = field(default_factory=dict)  # for the header of the published file
 
     @classmethod
-    def read(cls, path: Path) -> HeadConfig:
+    def read(cls, name: str | Path) -> HeadConfig:
         """The config of a file, or a shipped one by its name; UserError for what is none."""
-        path = _find(path)
+        path = find(name, heads=True)
         try:
-            table = _toml(path)
+            table = read_table(path)
             if table["task"] not in DATA:
                 raise ValueError(f"task {table['task']!r} is none of {', '.join(DATA)}")
             table["data"] = DATA[table["task"]](**table["data"])
@@ -71,30 +68,16 @@ class HeadConfig:
     def frozen(self) -> bool:
         return self.optimiser.lr_backbone == 0
 
+    def make_model(self) -> nn.Module:
+        """A lifter with fresh weights; UserError for a [model] that it has no fields for."""
+        return make_lifter(self.lifter, self.model)
+
     def make_task(self, folder: Path) -> Task:
         if self.task == "action":
             return action.ActionTask(folder, self.data)
         return mesh.MeshTask(folder, self.data, self.loss)
 
 
-def is_downstream(config: Path) -> bool:
+def is_downstream(config: str | Path) -> bool:
     """Whether a training config is one of a head, not of a lifter: whether it names a task."""
-    return "task" in _toml(_find(config))
-
-
-def _find(name: Path) -> Path:
-    for path in (Path(name), CONFIGS / f"{Path(name).name.removesuffix('.toml')}.toml"):
-        if path.is_file():
-            return path
-    names = ", ".join(sorted(path.stem for path in CONFIGS.glob("*.toml")))
-    cure = f"give a TOML file or a shipped config: {names}"
-    raise UserError("no such training config", path=name, cure=cure)
-
-
-def _toml(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"can't be read: {error.strerror or error}", path=path) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"not a training config ({error})", path=path) from error
+    return "task" in read_table(find(config, heads=None))

@@ -147,7 +147,10 @@ class Reports(Hook):
 
 
 class Log:
-    """Rows of numbers: to the log, to TensorBoard, and to a CSV file that later runs go on with."""
+    """Rows of numbers: to the log, to TensorBoard, and to a CSV file that later runs go on with.
+
+    The first number of a row, step or epoch, is what it is about.
+    """
 
     def __init__(self, path: Path):
         self.path = path
@@ -162,8 +165,9 @@ class Log:
                 writer.writeheader()
             writer.writerow(row)
         if self.board is not None:
+            at = int(next(iter(row.values())))
             for name, value in row.items():
-                self.board.add_scalar(name, value, global_step=int(row["step"]))
+                self.board.add_scalar(name, value, global_step=at)
             self.board.flush()
 
 

@@ -67,11 +67,11 @@ def train(
 ) -> Path:
     """Train a lifter; go on from `output`'s checkpoint where there is one.
 
-    data: for motion capture the folder with train.npz and val.npz, for a benchmark what its reader
-    takes. output: folder for last.pt and log.csv. steps: instead of the config's, which also moves
-    the decay: a resumed run can be brought to its end early or prolonged. start: weights to begin
-    with, instead of the config's. Under torchrun all processes train the one lifter. Returns the
-    checkpoint's path.
+    data: for motion capture the folder with train and val, as `batches.read_mocap` reads them, for
+    a benchmark what its reader takes. output: folder for last.pt and log.csv. steps: instead of the
+    config's, which also moves the decay: a resumed run can be brought to its end early or
+    prolonged. start: weights to begin with, instead of the config's. Under torchrun all processes
+    train the one lifter. Returns the checkpoint's path.
     """
     config = ready(config, steps=steps, start=start)
     if config.pretrain is not None:

@@ -79,8 +79,11 @@ def _save_backbone(path: Path, name: str, model: nn.Module, about: Mapping[str, 
     save_file(tensors, path, header)
 
 
-def begin_with(model: nn.Module, name: str) -> None:
-    """Copy the weights of a published lifter, or of a pre-trained backbone, into a model."""
+def begin_with(model: nn.Module, name: str) -> Path:
+    """Copy the weights of a published lifter, or of a pre-trained backbone, into a model.
+
+    Returns their file.
+    """
     file = weights.find(name, kind="lifter", offline=True)
     header, tensors = lifters.read(file)
     if header.get("format") not in (lifters.FORMAT, lifters.BACKBONE):
@@ -93,6 +96,7 @@ def begin_with(model: nn.Module, name: str) -> None:
         raise _unfit(str(error).splitlines()[-1].strip(), file) from error
     if set(tensors) != expected:
         raise _unfit(f"{', '.join(sorted(set(tensors) ^ expected)[:3])}", file)
+    return file
 
 
 def _unfit(what: str, file: Path) -> UserError:

@@ -13,7 +13,7 @@ from torch.utils.data import default_collate
 from video2pose3d import metrics
 from video2pose3d.datasets.mocap import Mocap
 from video2pose3d.skeletons import H36M17, Skeleton
-from video2pose3d.training.batches import read_sequences
+from video2pose3d.training.batches import read_mocap, read_sequences
 from video2pose3d.training.config import TrainingConfig
 from video2pose3d.training.data import Batch, Sampler
 from video2pose3d.training.recipe import Recipe
@@ -27,7 +27,7 @@ AT_ONCE = 16  # windows in memory
 def make_watch(config: TrainingConfig, data: Path) -> Watch:
     """What a run reports beside its loss; data: as for `batches.read_batches`."""
     if config.data.name == "mocap":
-        return watch_mocap(Mocap.read(data / "val.npz"), config)
+        return watch_mocap(read_mocap(config, data, "val"), config)
     if config.data.watch is None:
         return lambda model, device: {}
     frames = config.stage[-1].frames
