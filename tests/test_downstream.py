@@ -255,6 +255,8 @@ def test_shipped_configs_of_heads_are_known_as_such_and_read():
     assert not downstream.is_downstream("mocap_small_cpu")
     for name in names:
         assert downstream.is_downstream(name)
+        with pytest.raises(UserError, match="trains a head; use video2pose3d train"):
+            training_config.TrainingConfig.read(name)
         read = downstream.HeadConfig.read(name)
         module = heads.MODULES[read.task]
         module.Model(module.Config(**read.head))

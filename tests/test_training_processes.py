@@ -31,7 +31,7 @@ def start(folder, rank: int, port: int) -> subprocess.Popen:
 def test_two_processes_that_are_killed_learn_what_one_learns_from_twice_the_batches(tmp_path):
     mocap.write(tmp_path, ["train", "val"], [walk(300), walk(40, seed=1)])
     often = CONFIG.replace("checkpoints = 60", "checkpoints = 0")
-    (tmp_path / "config.toml").write_text(often.replace("steps = 6", "steps = 30"))
+    (tmp_path / "config.toml").write_text(often.replace("steps = 6", "steps = 20"))
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -43,7 +43,7 @@ def test_two_processes_that_are_killed_learn_what_one_learns_from_twice_the_batc
     for process in both:
         process.send_signal(signal.SIGKILL)
         process.communicate()
-    assert 3 <= hooks.read_checkpoint(tmp_path / "out" / "last.pt")["step"] < 30
+    assert 3 <= hooks.read_checkpoint(tmp_path / "out" / "last.pt")["step"] < 20
 
     config = TrainingConfig.read(tmp_path / "config.toml")
     one = replace(
@@ -54,6 +54,6 @@ def test_two_processes_that_are_killed_learn_what_one_learns_from_twice_the_batc
     went_on = train(one, tmp_path, tmp_path / "out", threads=1)
     whole = train(one, tmp_path, tmp_path / "whole", threads=1)
     went_on, whole = hooks.read_checkpoint(went_on), hooks.read_checkpoint(whole)
-    assert went_on["step"] == whole["step"] == 30
+    assert went_on["step"] == whole["step"] == 20
     same(went_on["model"], whole["model"], tolerance=1e-4)
     same(went_on["average"], whole["average"], tolerance=1e-4)

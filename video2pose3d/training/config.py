@@ -118,6 +118,8 @@ class TrainingConfig:
 
     @classmethod
     def _from_table(cls, table: dict[str, Any]) -> TrainingConfig:
+        if "task" in table:
+            raise UserError("this config trains a head", cure="use video2pose3d train")
         table["stage"] = tuple(Stage(**stage) for stage in table["stage"])
         known = {f.name for f in dataclasses.fields(Data)} - {"options"}
         data = table.get("data", {})
