@@ -219,6 +219,7 @@ def test_shipped_configs_of_heads_are_known_as_such_and_read():
     names = {p.name for p in head_config.CONFIGS.glob("*.toml") if downstream.is_downstream(p)}
     assert {"action_ntu60.toml", "smpl_mesh.toml"} <= names
     assert "mocap_small_cpu.toml" not in names
+    names = {name for name in names if not name.startswith("relation_")}  # test_relation.py's
     for name in names:
         read = downstream.HeadConfig.read(name)
         module = heads.MODULES[read.task]
