@@ -1,21 +1,24 @@
 """Claims about the network that relates a clip's images: what it sees, learns and is scored by."""
 
+import dataclasses
 import json
 
 import cv2
+import figures
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from video2pose3d import keypoint_metrics, networks, weights
+from video2pose3d import keypoint_metrics, networks, pipeline, weights
 from video2pose3d.datasets import coco, h36m_images
 from video2pose3d.errors import UserError
 from video2pose3d.keypoint_metrics import People
 from video2pose3d.keypoints import relation
 from video2pose3d.options import Options
-from video2pose3d.skeletons import COCO17, H36M17
+from video2pose3d.report import Clock
+from video2pose3d.skeletons import COCO17, H36M17, h36m_from_coco
 from video2pose3d.training import config as configs
 from video2pose3d.training import relation as training
 from video2pose3d.training.clips import Clips, Data
@@ -305,6 +308,25 @@ def test_a_run_takes_it_when_asked_and_never_by_itself(tmp_path):
     assert networks._find_keypoints(Options(offline=True))[0] != "relation"
 
 
+class Human36M(figures.Keypoints):
+    """The mock keypoints as a network trained on Human3.6M would give them."""
+
+    skeleton = H36M17
+
+    def predict(self, images, boxes):
+        return h36m_from_coco(*super().predict(images, boxes))
+
+
+def test_a_run_takes_human36ms_joints_as_they_are(tmp_path):
+    clip = pipeline.open_clip(figures.write_clip(tmp_path / "one.mp4", people=1), Options())
+    usual = figures.networks()
+    a, b = (
+        pipeline.watch(clip, networks, Clock(), lambda *_: None)
+        for networks in (usual, dataclasses.replace(usual, keypoints=Human36M()))
+    )
+    np.testing.assert_array_equal(a[0].keypoints.xy, b[0].keypoints.xy)
+
+
 # ------------------------------------------------------------------ data
 
 
@@ -441,7 +463,7 @@ def test_it_learns_single_pictures_and_finds_people_with_the_published_file(pict
     path = config(tmp_path, extra="mirror = true", **QUICK)
     checkpoint = training.train_relation(path, pictures, tmp_path / "run")
     people = coco.read(pictures, "test")
-    assert rows(tmp_path / "run")[-1]["MSE"] < constant_error(people) / 2
+    assert rows(tmp_path / "run")[-1]["MSE"] < 0.6 * constant_error(people)
     training.publish_relation(path, checkpoint, tmp_path / "own.safetensors")
     backend = relation.build(tmp_path / "own.safetensors", "cpu")
     xy, scores = zip(
@@ -539,6 +561,8 @@ def test_shipped_configs_follow_the_paper(path):
     read = training.RelationConfig.read(path.stem)
     assert (read.epochs, read.optimiser) == (100, training.Optimiser(1e-3, 0.05, 20))
     assert read.network().size == 224
+    assert training.is_relation(path.stem)
+    assert not training.is_relation("action_ntu60")
     assert weights.named(read.start).kind == "backbone"
 
 

@@ -69,7 +69,7 @@ class RelationConfig:
         """The config of a file, or a shipped one by its name; UserError for what is none."""
         path = configs.find(path)
         try:
-            table = tomllib.loads(path.read_text(encoding="utf-8"))
+            table = _toml(path)
             table["data"] = Data(**table.get("data", {}))
             table["optimiser"] = Optimiser(**table.get("optimiser", {}))
             config = cls(**table)
@@ -79,8 +79,6 @@ class RelationConfig:
                 raise ValueError("batch below 1, or a warm-up as long as all epochs")
             config.network()
             return config
-        except OSError as error:
-            raise UserError(f"can't be read: {error.strerror or error}", path=path) from error
         except (TypeError, ValueError) as error:  # tomllib's and Unicode's errors among them
             what = f"not a config of a relation network ({error})"
             raise UserError(what, path=path) from error
@@ -88,6 +86,14 @@ class RelationConfig:
     def network(self) -> relation.Config:
         fields = {"skeleton": READERS[self.dataset].SKELETON.name, **self.model}
         return relation.config_from(fields)
+
+
+def is_relation(config: str | Path) -> bool:
+    """Whether a training config is one of a relation network."""
+    try:
+        return _toml(configs.find(config)).get("task") == "relation"
+    except ValueError:  # no TOML: whoever reads it will say so
+        return False
 
 
 def train_relation(
@@ -239,6 +245,13 @@ def learning_rate(config: RelationConfig, epoch: float, steps: int) -> float:
     if epoch < warmup:
         return lr * (epoch + 1 / steps) / warmup  # not 0 in the first step
     return lr * (1 + math.cos(math.pi * (epoch - warmup) / (config.epochs - warmup))) / 2
+
+
+def _toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"can't be read: {error.strerror or error}", path=path) from error
 
 
 def _log(path: Path, row: dict[str, float]) -> None:
