@@ -17,7 +17,7 @@ from video2pose3d.skeletons import H36M17
 from video2pose3d.structures import Keypoints2D
 from video2pose3d.training import action as action_clips
 from video2pose3d.training import config as training_config
-from video2pose3d.training import downstream, mesh, publishing
+from video2pose3d.training import downstream, head_config, mesh, publishing
 
 CONFIG = """
 task = "TASK"
@@ -250,12 +250,12 @@ def test_heads_are_refused_by_several_processes(actions, tmp_path, monkeypatch):
 
 
 def test_shipped_configs_of_heads_are_known_as_such_and_read():
-    names = training_config.shipped(heads=True)
+    names = training_config.shipped(*head_config.DATA)
     assert {"action_ntu60", "smpl_mesh"} <= set(names)
-    assert not downstream.is_downstream("mocap_small_cpu")
+    assert training_config.task_of("mocap_small_cpu") not in head_config.DATA
     for name in names:
-        assert downstream.is_downstream(name)
-        with pytest.raises(UserError, match="trains a head; use video2pose3d train"):
+        assert training_config.task_of(name) in head_config.DATA
+        with pytest.raises(UserError, match="trains no lifter; use video2pose3d train"):
             training_config.TrainingConfig.read(name)
         read = downstream.HeadConfig.read(name)
         module = heads.MODULES[read.task]
@@ -286,7 +286,7 @@ def test_a_config_that_is_not_there_is_answered_with_those_that_fit(tmp_path):
     for read, fit in (
         (downstream.HeadConfig.read, {"action_ntu60"}),
         (training_config.TrainingConfig.read, {"mocap_small_cpu"}),
-        (downstream.is_downstream, {"action_ntu60", "mocap_small_cpu"}),
+        (training_config.task_of, {"action_ntu60", "mocap_small_cpu"}),
     ):
         with pytest.raises(UserError) as caught:
             read(tmp_path / "missing.toml")

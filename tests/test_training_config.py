@@ -29,7 +29,7 @@ windows = 4
 """
 
 
-@pytest.mark.parametrize("name", config.shipped())
+@pytest.mark.parametrize("name", config.shipped(config.LIFT))
 def test_shipped_configs_are_found_by_name_and_fit_their_lifters(name):
     found = TrainingConfig.read(name)
     module = discovery.load("lifters", found.lifter)

@@ -17,6 +17,7 @@ import torch
 from video2pose3d import discovery, lifters, weights
 from video2pose3d.errors import UserError
 from video2pose3d.options import Options
+from video2pose3d.skeletons import COCO17, Skeleton
 from video2pose3d.structures import Detections
 
 log = logging.getLogger("video2pose3d")
@@ -40,10 +41,15 @@ class Networks:
     names: dict[str, str]
     weights: list[dict[str, str]]
 
+    @property
+    def skeleton(self) -> Skeleton:
+        """The joints that `estimate` gives."""
+        return COCO17 if self.keypoints is None else self.keypoints.skeleton
+
     def estimate(
         self, images: Sequence[np.ndarray], people: Sequence[Detections]
     ) -> tuple[np.ndarray, np.ndarray]:
-        """COCO's keypoints of the people in each picture: xy (N, 17, 2) px, scores (N, 17).
+        """The keypoints of the people in each picture: xy (N, 17, 2) px, scores (N, 17).
 
         N: all of them, picture by picture.
         """
@@ -138,11 +144,11 @@ def _find_keypoints(options: Options) -> tuple[str, Path | None]:
     if wanted == "auto" and given is not None:
         raise UserError(f"--keypoints-weights {given}: say with --keypoints which network they are")
     if wanted != "auto":
-        backend = discovery.load("keypoints", wanted)
-        if not backend.DEFAULT_WEIGHTS:
+        name = given or discovery.load("keypoints", wanted).DEFAULT_WEIGHTS
+        if wanted == "mediapipe" or not name:
             return wanted, None
         return wanted, weights.find(
-            given or backend.DEFAULT_WEIGHTS,
+            name,
             kind="keypoints",
             offline=options.offline,
             trust=options.trust_weights,

@@ -23,7 +23,7 @@ from video2pose3d.networks import Networks
 from video2pose3d.options import Options
 from video2pose3d.report import Clock, as_json, describe_clip, describe_person, versions
 from video2pose3d.results import Progress, Result, name_of, quiet
-from video2pose3d.skeletons import H36M17
+from video2pose3d.skeletons import COCO17, H36M17
 from video2pose3d.structures import Camera, Keypoints2D, Person, Scene, Track
 from video2pose3d.video import Video
 
@@ -115,7 +115,8 @@ def watch(clip: Video, networks: Networks, clock: Clock, progress: Progress) -> 
         if not linking.tracks:
             return []
         xy, scores = (np.concatenate(parts) for parts in zip(*found, strict=True))
-        xy, scores = skeletons.h36m_from_coco(xy, scores)
+        if networks.skeleton is COCO17:
+            xy, scores = skeletons.h36m_from_coco(xy, scores)
         return [
             bridge(track, xy[rows], scores[rows], clip.size, clip.fps)
             for track in linking.tracks

@@ -25,29 +25,38 @@ def command(
 ) -> None:  # fmt: skip
     """Train a lifter from a TOML config, a file or the name of a shipped one.
 
-    A config with a task, action_ntu60 or smpl_mesh, say, trains a head on a lifter: it recognises
-    actions or recovers SMPL bodies.
+    A config with a task trains something else: action_ntu60 or smpl_mesh a head on a lifter, which
+    recognises actions or recovers SMPL bodies; relation_coco the 2D network that relates images.
 
     On several GPUs: torchrun --nproc-per-node N -m video2pose3d train ...
     """
     from video2pose3d.networks import choose_device
-    from video2pose3d.training import downstream, loop, publishing
-    from video2pose3d.training.config import TrainingConfig
+    from video2pose3d.training import downstream, loop, publishing, relation
+    from video2pose3d.training.config import LIFT, TrainingConfig, task_of
 
-    if downstream.is_downstream(config):
-        if steps is not None:
-            cure = "give epochs in the config instead of --steps"
-            raise UserError("a head is trained in epochs", path=config, cure=cure)
-        if start is not None:
-            cure = "give start in the config instead of --start"
-            raise UserError("a head's config names its lifter's weights", path=config, cure=cure)
-        head = downstream.HeadConfig.read(config)
-        checkpoint = downstream.train_head(head, data, output, device=choose_device(device))
-        write = partial(downstream.publish_head, head)
-    else:
+    task, where = task_of(config), choose_device(device)
+    if task == LIFT:
         lifter = TrainingConfig.read(config)
-        checkpoint = loop.train(
-            lifter, data, output, steps=steps, start=start, device=choose_device(device)
-        )
+        checkpoint = loop.train(lifter, data, output, steps=steps, start=start, device=where)
         write = partial(publishing.publish, lifter)
+    else:
+        _refuse(config, steps=steps, start=start)
+        if task == "relation":
+            network = relation.RelationConfig.read(config)
+            checkpoint = relation.train_relation(network, data, output, device=where)
+            write = partial(relation.publish_relation, network)
+        else:
+            head = downstream.HeadConfig.read(config)
+            checkpoint = downstream.train_head(head, data, output, device=where)
+            write = partial(downstream.publish_head, head)
     _training.finish(write, checkpoint, publish, as_json)
+
+
+def _refuse(config: str, *, steps: int | None, start: str | None) -> None:
+    """UserError for an option that only lifters have."""
+    if steps is not None:
+        cure = "give epochs in the config instead of --steps"
+        raise UserError("is trained in epochs", path=config, cure=cure)
+    if start is not None:
+        cure = "give start in the config instead of --start"
+        raise UserError("names the weights it starts from itself", path=config, cure=cure)

@@ -2,11 +2,12 @@
 
 A backend has
 
-    DEFAULT_WEIGHTS: str            the name in weights.toml; "" when its package brings them
+    DEFAULT_WEIGHTS: str            the name in weights.toml; "" when its package brings them, or
+                                    when there are none but what the user gives
     available() -> bool             whether the packages it needs are installed
     build(weights, device)          weights: Path | None, device: "cpu", "cuda:0", ...
 
-and what `build` gives has `skeleton` (COCO17) and
+and what `build` gives has `skeleton` (COCO17 or H36M17) and
 
     predict(images, boxes) -> xy (N, J, 2), scores (N, J)
 

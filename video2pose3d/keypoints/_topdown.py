@@ -29,8 +29,6 @@ class TopDown:
     def __init__(self, network: Network, device: str) -> None:
         self._device = torch.device(device)
         self._network = network.to(self._device)
-        self._mean = torch.tensor(_MEAN, device=self._device).view(1, 3, 1, 1)
-        self._std = torch.tensor(_STD, device=self._device).view(1, 3, 1, 1)
 
     def predict(
         self, images: Sequence[np.ndarray], boxes: np.ndarray
@@ -55,8 +53,7 @@ class TopDown:
     @torch.inference_mode()
     def _heatmaps(self, crops: np.ndarray) -> np.ndarray:
         """Crops (B, H, W, 3) to heatmaps (B, J, H / 4, W / 4), the mean over both mirrorings."""
-        x = torch.from_numpy(crops).to(self._device).permute(0, 3, 1, 2).float()
-        x = (x - self._mean) / self._std  # (B, 3, H, W)
+        x = normalise(crops, self._device)  # (B, 3, H, W)
         mirrored = self._network(x.flip(-1)).flip(-1)[:, list(COCO17.mirror)]
         # A mirrored heatmap's cells lie one further left, as the network counts them.
         mirrored[..., 1:] = mirrored[..., :-1].clone()
@@ -91,6 +88,12 @@ def crop(
         matrix = np.array([[scale, 0, offset[0]], [0, scale, offset[1]]])
         cv2.warpAffine(image, matrix, input_size, dst=out, flags=cv2.INTER_LINEAR)
     return crops
+
+
+def normalise(crops: np.ndarray, device: torch.device) -> torch.Tensor:
+    """Crops (B, H, W, 3) uint8 as networks trained on ImageNet take them: (B, 3, H, W)."""
+    x = torch.from_numpy(crops).to(device).permute(0, 3, 1, 2).float()
+    return (x - x.new_tensor(_MEAN).view(3, 1, 1)) / x.new_tensor(_STD).view(3, 1, 1)
 
 
 def decode(heatmaps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ except ModuleNotFoundError:  # Python 3.10
     import tomli as tomllib
 
 CONFIGS = Path(__file__).parent / "configs"
+LIFT = "lift"  # the task of a config that names none: to train a lifter
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,7 @@ class TrainingConfig:
     @classmethod
     def _from_table(cls, table: dict[str, Any]) -> TrainingConfig:
         if "task" in table:
-            raise UserError("this config trains a head", cure="use video2pose3d train")
+            raise UserError("this config trains no lifter", cure="use video2pose3d train")
         table["stage"] = tuple(Stage(**stage) for stage in table["stage"])
         known = {f.name for f in dataclasses.fields(Data)} - {"options"}
         data = table.get("data", {})
@@ -187,15 +189,22 @@ def lifter_config(name: str, fields: dict[str, Any]) -> Any:
         raise UserError(f"[model] does not fit {name} ({error})") from error
 
 
-def shipped(heads: bool | None = False) -> list[str]:
-    """The names of the package's own configs, sorted: of lifters, of heads, or (None) of both."""
-    return sorted(p.stem for p in CONFIGS.glob("*.toml") if heads in (None, "task" in _toml(p)))
+def task_of(name: str | Path) -> str:
+    """What a config trains: "lift", a lifter, where it does not say; or a task of its own."""
+    return read_table(find(name, tasks=())).get("task", LIFT)
 
 
-def find(name: str | Path, beside: Path | None = None, heads: bool | None = False) -> Path:
+def shipped(*tasks: str) -> list[str]:
+    """The names of the package's own configs of some tasks, or of all, sorted."""
+    return sorted(
+        p.stem for p in CONFIGS.glob("*.toml") if not tasks or _toml(p).get("task", LIFT) in tasks
+    )
+
+
+def find(name: str | Path, beside: Path | None = None, tasks: Collection[str] = (LIFT,)) -> Path:
     """The file of a config: a path, relative to `beside` if that is given, or a shipped name.
 
-    heads: what the error about a missing one offers, as `shipped`.
+    tasks: which the error about a missing one offers, as `shipped`.
     """
     own = Path(name) if beside is None else beside / name
     for path in (own, own.with_name(f"{own.name}.toml")):
@@ -204,7 +213,7 @@ def find(name: str | Path, beside: Path | None = None, heads: bool | None = Fals
     path = CONFIGS / f"{Path(name).name.removesuffix('.toml')}.toml"
     if path.is_file():
         return path
-    cure = f"give a TOML file or a shipped config: {', '.join(shipped(heads))}"
+    cure = f"give a TOML file or a shipped config: {', '.join(shipped(*tasks))}"
     raise UserError("no such training config", path=name, cure=cure)
 
 

@@ -22,12 +22,12 @@ from torch import nn
 from video2pose3d import heads, lifters, weights
 from video2pose3d.errors import UserError
 from video2pose3d.lifters._windows import NORMALISATION
-from video2pose3d.training.head_config import HeadConfig, Task, is_downstream
+from video2pose3d.training.head_config import HeadConfig, Task
 from video2pose3d.training.hooks import Log
 from video2pose3d.training.publishing import begin_with
 from video2pose3d.training.runner import processes
 
-__all__ = ["HeadConfig", "is_downstream", "publish_head", "train_head"]
+__all__ = ["HeadConfig", "publish_head", "train_head"]
 
 log = logging.getLogger("video2pose3d")
 

@@ -47,7 +47,7 @@ class HeadConfig:
     @classmethod
     def read(cls, name: str | Path) -> HeadConfig:
         """The config of a file, or a shipped one by its name; UserError for what is none."""
-        path = find(name, heads=True)
+        path = find(name, tasks=DATA)
         try:
             table = read_table(path)
             if table["task"] not in DATA:
@@ -76,8 +76,3 @@ class HeadConfig:
         if self.task == "action":
             return action.ActionTask(folder, self.data)
         return mesh.MeshTask(folder, self.data, self.loss)
-
-
-def is_downstream(config: str | Path) -> bool:
-    """Whether a training config is one of a head, not of a lifter: whether it names a task."""
-    return "task" in read_table(find(config, heads=None))

@@ -1,0 +1,238 @@
+"""Training of the 2D network that relates a clip's images, `keypoints.relation`: a plain loop.
+
+Sec. IV-B of its paper: AdamW, 1e-3, weight decay 0.05, cosine after a linear warm-up; the loss is
+the mean squared error of the coordinates, normalised to the crop, of labelled joints.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from video2pose3d import weights
+from video2pose3d.datasets import coco, h36m_images
+from video2pose3d.errors import UserError
+from video2pose3d.keypoints import relation
+from video2pose3d.keypoints._topdown import normalise
+from video2pose3d.training.clips import Clips, Data
+from video2pose3d.training.config import find, read_table
+from video2pose3d.training.hooks import Log
+from video2pose3d.training.relation_scores import scores
+
+log = logging.getLogger("video2pose3d")
+
+READERS: dict[str, Any] = {"coco": coco, "h36m_images": h36m_images}
+
+
+@dataclass(frozen=True)
+class Optimiser:
+    """[optimiser]: AdamW; the defaults are sec. IV-B's."""
+
+    lr: float = 1e-3
+    weight_decay: float = 0.05
+    warmup: int = 20  # epochs of linear rise; then down to 0 by a half cosine
+
+
+@dataclass(frozen=True)
+class RelationConfig:
+    """The training of a relation network, as its TOML file says it."""
+
+    task: str
+    dataset: str  # coco or h36m_images: the reader of --data
+    epochs: int
+    batch: int  # clips a step
+    model: dict[str, Any]  # `variant`, fields of keypoints.relation.Config
+    data: Data = field(default_factory=Data)
+    optimiser: Optimiser = field(default_factory=Optimiser)
+    # What to begin with: a name (swin-t-imagenet: the spatial module), or a file of this program.
+    start: str | None = None
+    workers: int = 0  # processes that read pictures, beside this one
+    seed: int = 0
+    about: dict[str, str] = field(default_factory=dict)  # for the header of the published file
+
+    @classmethod
+    def read(cls, path: str | Path) -> RelationConfig:
+        """The config of a file, or a shipped one by its name; UserError for what is none."""
+        path = find(path, tasks=("relation",))
+        try:
+            table = read_table(path)
+            table["data"] = Data(**table.get("data", {}))
+            table["optimiser"] = Optimiser(**table.get("optimiser", {}))
+            config = cls(**table)
+            if config.task != "relation" or config.dataset not in READERS:
+                raise ValueError(f"not task relation, or dataset none of {', '.join(READERS)}")
+            if config.batch < 1 or not 0 <= config.optimiser.warmup < config.epochs:
+                raise ValueError("batch below 1, or a warm-up as long as all epochs")
+            config.network()
+            return config
+        except (TypeError, ValueError) as error:  # tomllib's and Unicode's errors among them
+            what = f"not a config of a relation network ({error})"
+            raise UserError(what, path=path) from error
+
+    def network(self) -> relation.Config:
+        fields = {"skeleton": READERS[self.dataset].SKELETON.name, **self.model}
+        return relation.config_from(fields)
+
+
+def train_relation(
+    config: RelationConfig | str | Path,
+    data: Path,
+    output: Path,
+    *,
+    epochs: int | None = None,
+    device: str = "cpu",
+) -> Path:
+    """Train; go on from `output`'s checkpoint where there is one, as if never stopped.
+
+    data: the folder that the config's dataset reads. output: folder for last.pt and log.csv, whose
+    rows have Table I's columns. epochs: end there, on the same schedule. Returns the checkpoint's
+    path.
+    """
+    config = config if isinstance(config, RelationConfig) else RelationConfig.read(config)
+    read = READERS[config.dataset].read
+    train, held_out = read(Path(data), "train"), read(Path(data), "test")
+    run = _Run.new(config, torch.device(device))
+    output = Path(output)
+    output.mkdir(parents=True, exist_ok=True)
+    checkpoint = output / "last.pt"
+    if checkpoint.exists():
+        run.load(checkpoint)
+        log.info("goes on from epoch %d", run.epoch)
+    rows = Log(output / "log.csv")
+    for _ in range(run.epoch, config.epochs if epochs is None else epochs):
+        loss = _epoch(run, config, Clips(train, config.network(), config.data, config.batch,
+                                         seed=[config.seed, run.epoch]))  # fmt: skip
+        found = scores(run.model, held_out, config.batch, config.data.most)
+        run.scores = {name: round(value, 3) for name, value in found.items()}
+        run.save(checkpoint)
+        rows.write({"epoch": run.epoch, "loss": round(loss, 6), **run.scores})
+    return checkpoint
+
+
+def publish_relation(
+    config: RelationConfig | str | Path,
+    checkpoint: Path,
+    output: Path,
+    about: Mapping[str, str] | None = None,
+) -> None:
+    """Write a checkpoint's network as the file that `--keypoints-weights` takes.
+
+    about: what its users should know, beside the config's own table [about].
+    """
+    config = config if isinstance(config, RelationConfig) else RelationConfig.read(config)
+    state = torch.load(checkpoint, weights_only=True, map_location="cpu")
+    model = relation.Model(relation.config_from(state["config"]))
+    model.load_state_dict(state["model"])
+    facts = {"epochs": str(state["epoch"]), "scores": json.dumps(state["scores"])}
+    relation.save(output, model, {**config.about, **facts, **(about or {})})
+
+
+@dataclass
+class _Run:
+    """What training carries from epoch to epoch, and what its checkpoint holds."""
+
+    model: relation.Model
+    optimiser: torch.optim.Optimizer
+    epoch: int = 0
+    scores: dict[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def new(cls, config: RelationConfig, device: torch.device) -> _Run:
+        torch.manual_seed(config.seed)
+        model = relation.Model(config.network())
+        if config.start is not None:
+            begin_with(model, config.start)
+        model.to(device)
+        of = config.optimiser
+        return cls(
+            model, torch.optim.AdamW(model.parameters(), of.lr, weight_decay=of.weight_decay)
+        )
+
+    def save(self, path: Path) -> None:
+        """The whole state or nothing: written beside, then renamed."""
+        state = {
+            "model": self.model.state_dict(),
+            "config": dataclasses.asdict(self.model.config),
+            "optimiser": self.optimiser.state_dict(),
+            "epoch": self.epoch,
+            "scores": self.scores,
+        }
+        part = path.with_suffix(".part")
+        torch.save(state, part)
+        os.replace(part, path)
+
+    def load(self, path: Path) -> None:
+        state = torch.load(path, weights_only=True, map_location="cpu")
+        try:
+            self.model.load_state_dict(state["model"])
+            self.optimiser.load_state_dict(state["optimiser"])
+        except (KeyError, ValueError, RuntimeError) as error:
+            what = f"a checkpoint of another config ({str(error).splitlines()[0]})"
+            raise UserError(what, path=path, cure="give another --output") from error
+        self.epoch, self.scores = state["epoch"], state["scores"]
+
+
+def begin_with(model: relation.Model, start: str) -> None:
+    """Copy weights: ImageNet's into the spatial module, or a whole network of fewer frames.
+
+    Positions beyond those of a shorter network stay as they were.
+    """
+    file = weights.find(start, kind=None if Path(start).is_file() else "backbone")
+    if file.suffix == ".safetensors":
+        module, state = model, relation.load(file).state_dict()
+        f = min(len(state["E_time"][0]), model.config.f)
+        state["E_time"] = torch.cat([state["E_time"][:, :f], model.E_time.data[:, f:]], dim=1)
+    else:
+        module, state = model.spatial.swin, torch.load(file, weights_only=True, map_location="cpu")
+        state = {key: t for key, t in state.items() if not key.startswith("head.")}
+    try:
+        module.load_state_dict(state)
+    except RuntimeError as error:
+        what = f"does not fit [model] ({str(error).splitlines()[-1].strip()})"
+        raise UserError(what, path=file, cure="give [model] the config of these weights") from error
+
+
+def loss_of(found: Tensor, truth: Tensor, seen: Tensor) -> Tensor:
+    """Mean squared error of labelled joints' coordinates: (..., 17, 2), seen (..., 17)."""
+    return (found - truth).square()[seen].mean()
+
+
+def _epoch(run: _Run, config: RelationConfig, batches: Clips) -> float:
+    """Every clip once, but for those that do not fill a batch; the mean loss."""
+    rng = np.random.default_rng([config.seed, run.epoch])
+    torch.manual_seed(int(rng.integers(2**31)))  # of drop path
+    device = next(run.model.parameters()).device
+    run.model.train()
+    losses = []
+    loader = DataLoader(batches, batch_size=None, num_workers=config.workers)
+    for step, (crops, truth, seen) in enumerate(loader):
+        for group in run.optimiser.param_groups:
+            group["lr"] = learning_rate(config, run.epoch + step / len(batches), len(batches))
+        images = normalise(crops.flatten(0, 2).numpy(), device).unflatten(0, crops.shape[:3])
+        loss = loss_of(run.model(images), truth.to(device), seen.to(device))
+        run.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        run.optimiser.step()
+        losses.append(float(loss.detach()))
+    run.epoch += 1
+    return float(np.mean(losses))
+
+
+def learning_rate(config: RelationConfig, epoch: float, steps: int) -> float:
+    """At an epoch, counted from 0 and in parts; steps: in an epoch."""
+    warmup, lr = config.optimiser.warmup, config.optimiser.lr
+    if epoch < warmup:
+        return lr * (epoch + 1 / steps) / warmup  # not 0 in the first step
+    return lr * (1 + math.cos(math.pi * (epoch - warmup) / (config.epochs - warmup))) / 2
