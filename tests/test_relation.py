@@ -595,5 +595,5 @@ def test_the_learning_rate_rises_and_falls():
 def test_a_config_that_is_none_is_refused(tmp_path, old, new):
     path = config(tmp_path)
     path.write_text(path.read_text().replace(old, new))
-    with pytest.raises(UserError, match="not a (training config|config of a relation network)"):
+    with pytest.raises(UserError, match=r"not a (training config|config of a relation network)"):
         training.RelationConfig.read(path)
