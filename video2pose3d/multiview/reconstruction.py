@@ -1,0 +1,343 @@
+"""From 2D keypoints in several calibrated views to people in the world."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from video2pose3d import geometry, lifters, tracking
+from video2pose3d.errors import UserError
+from video2pose3d.motion import bones, feet, quality, scale
+from video2pose3d.multiview import matching, refinement, triangulation
+from video2pose3d.multiview.calibrations import View
+from video2pose3d.multiview.floor import find_floor
+from video2pose3d.multiview.skull import from_face
+from video2pose3d.multiview.timing import at_times
+from video2pose3d.multiview.triangulation import Sights
+from video2pose3d.pipeline import Sighting
+from video2pose3d.skeletons import H36M17
+from video2pose3d.structures import Keypoints2D, Person, Poses3D, Rig, Scene, Track
+
+_SEEN = 0.2  # score by which two cameras see a joint
+_ENOUGH = 6  # joints seen so for a person to be there
+_STATURES = (0.5, 2.6)  # metres: anybody else is measured in another unit
+_SURE = 0.3  # score of keypoints whose reprojection error counts
+
+
+@dataclass(frozen=True)
+class Sighted:
+    """What one camera saw. times: seconds of all frames of its clip, on the first camera's clock.
+
+    offset: seconds that the clip began after the first.
+    """
+
+    view: View
+    people: Sequence[Sighting]
+    times: np.ndarray
+    offset: float
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """scene: with its rig; qualities: (P,); tracks: (V, P) boxes over each clip's own frames;
+    warnings: in words."""
+
+    scene: Scene
+    qualities: list[quality.Quality]
+    tracks: list[list[Track]]
+    warnings: list[str]
+
+
+@dataclass(frozen=True)
+class _Group:
+    """One person's sightings, on the first camera's clock.
+
+    sightings: (view, sighting) pairs; xy: (V, T, J, 2) px; scores: (V, T, J); T all frames.
+    """
+
+    sightings: list[tuple[int, Sighting]]
+    xy: np.ndarray
+    scores: np.ndarray
+
+    @property
+    def size(self) -> float:
+        """px² of picture filled, over all views and frames."""
+        boxes = np.concatenate([one.track.boxes for _, one in self.sightings]).astype(np.float64)
+        return float(np.prod(boxes[:, 2:] - boxes[:, :2], axis=1).sum())
+
+
+@dataclass(frozen=True)
+class _Body:
+    """A group with joints: metres in the calibration's world, over `frames`, `valid` where seen.
+
+    raw: (T, J, 3) as triangulated; face: refined, the head as detectors see it; joints: as given
+    out.
+    """
+
+    group: _Group
+    frames: np.ndarray
+    valid: np.ndarray
+    sights: Sights
+    raw: np.ndarray
+    face: np.ndarray
+    joints: np.ndarray
+
+
+def reconstruct(
+    cameras: Sequence[Sighted],
+    lifter: lifters.Lifter,
+    fps: float,
+    *,
+    person: str | int = "all",
+    foot_lock: bool = True,
+) -> Reconstruction:
+    """Everybody whom two cameras saw.
+
+    fps: of the first camera; person: "all", "largest" in the pictures, or a number from 1 in that
+    order. UserError where nobody seen in several views fits the calibration.
+    """
+    views = [camera.view for camera in cameras]
+    times = cameras[0].times
+    groups, alone = _match(cameras)
+    bodies = [body for group in groups if (body := _body(group, views, times, fps, lifter))]
+    bodies = _chosen(bodies, person)
+    first = views[0].from_calibration
+    floor = find_floor(
+        [geometry.transform(first, body.joints) for body in bodies],
+        [times[body.frames] for body in bodies],
+        views[0].R,
+        lock=foot_lock,
+    )
+    people, qualities = [], []
+    for number, (body, world, contact) in enumerate(
+        zip(bodies, floor.joints, floor.contacts, strict=True), start=1
+    ):
+        people.append(_person(number, body, views[0], world, contact, fps))
+        qualities.append(_quality(body, views, times[body.frames], world, contact))
+    rig = _rig(cameras, bodies, floor.world_from_camera @ first)
+    scene = Scene(
+        people=tuple(people),
+        timestamps=times,
+        fps=fps,
+        image_size=views[0].camera.size,
+        camera=views[0].camera,
+        world_from_camera=floor.world_from_camera,
+        scale_source="from the calibration",
+        rig=rig,
+    )
+    warnings = [] if people else ["no person found"]
+    if alone and people:
+        warnings.append(f"{alone} tracks were seen by one camera only and are left out")
+    tracks = [
+        [_track(person.id, body.group, v) for person, body in zip(people, bodies, strict=True)]
+        for v in range(len(views))
+    ]
+    return Reconstruction(scene, qualities, tracks, warnings)
+
+
+def _match(cameras: Sequence[Sighted]) -> tuple[list[_Group], int]:
+    """Who is who, largest first, and how many tracks are nobody's that a second camera saw."""
+    views = [camera.view for camera in cameras]
+    times = cameras[0].times
+    tracks = [(v, one) for v, camera in enumerate(cameras) for one in camera.people]
+    if not tracks:
+        return [], 0
+    seen = [at_times(one.keypoints, cameras[v].times, times) for v, one in tracks]
+    of = np.array([v for v, _ in tracks])
+    lines, centres = [], np.stack([view.centre for view in views])
+    for v, (xy, scores) in zip(of, seen, strict=True):
+        sights = Sights.through([views[v]], xy[None], scores[None])
+        lines.append(sights.directions()[1][0])
+    all_scores = np.stack([scores for _, scores in seen])
+    together = matching.match(of, centres, np.stack(lines), all_scores)
+    groups = []
+    for rows in together:
+        if len(set(of[rows])) < 2:
+            continue
+        xy = np.zeros((len(views), *seen[0][0].shape))
+        scores = np.zeros(xy.shape[:-1])
+        for row in rows:
+            here = seen[row][1] > 0
+            xy[of[row]][here], scores[of[row]][here] = seen[row][0][here], seen[row][1][here]
+        groups.append(_Group([tracks[row] for row in rows], xy, scores))
+    if not groups and len(set(of)) > 1:
+        raise UserError(
+            "nobody's keypoints in one view meet those in another",
+            cure="check that clips and cameras are in one order, clips in time (--offset), "
+            "and the calibration in metres",
+        )
+    in_groups = sum(len(group.sightings) for group in groups)
+    return sorted(groups, key=lambda group: -group.size), len(tracks) - in_groups
+
+
+def _chosen(bodies: list[_Body], person: str | int) -> list[_Body]:
+    if person == "all" or not bodies:
+        return bodies
+    number = 1 if person == "largest" else int(person)
+    if not 1 <= number <= len(bodies):
+        raise UserError(f"no person {number}: people are numbered 1 to {len(bodies)}")
+    return [bodies[number - 1]]
+
+
+def _body(
+    group: _Group, views: Sequence[View], times: np.ndarray, fps: float, lifter: lifters.Lifter
+) -> _Body | None:
+    """One person's joints; None if two cameras never saw enough of them at once."""
+    everything = Sights.through(views, group.xy, group.scores)
+    seen = np.flatnonzero((everything.twice > _SEEN).sum(axis=-1) >= _ENOUGH)
+    if not len(seen):
+        return None
+    frames, valid = tracking.bridge(seen, fps=fps)
+    sights = Sights.through(views, group.xy[:, frames], group.scores[:, frames])
+    raw = triangulation.triangulate(sights)
+    missing = np.isnan(raw).any(axis=-1)
+    guess = raw
+    if missing.any():
+        guess = _guess(group, views, frames, raw, fps, lifter)
+    raw = np.where(missing[..., None], guess, raw)
+    known = np.where(missing[..., None], np.nan, raw)
+    face, lengths = refinement.refine(sights, known, guess, times[frames])
+    stature = scale.stature(lengths)
+    if not _STATURES[0] <= stature <= _STATURES[1]:
+        raise UserError(
+            f"people come out {stature:.3g} m tall", cure="is the calibration in metres?"
+        )
+    joints = from_face(face)
+    joints = refinement.shape(joints, bones.lengths(joints, sights.twice, H36M17))
+    return _Body(group, frames, valid, sights, raw, face, joints)
+
+
+def _guess(
+    group: _Group, views: Sequence[View], frames: np.ndarray, points: np.ndarray, fps: float,
+    lifter: lifters.Lifter,
+) -> np.ndarray:  # fmt: skip
+    """(T, J, 3) about where joints are that were not triangulated: as the lifter has them.
+
+    It lifts the view that sees the person best; each pose is laid on the joints that are known,
+    and where none are, on the lines between those before and after.
+    """
+    best = int(group.scores[:, frames].sum(axis=(1, 2)).argmax())
+    xy, scores = group.xy[best, frames], group.scores[best, frames]
+    keypoints = Keypoints2D(
+        frames, xy.astype(np.float32), scores.astype(np.float32), H36M17,
+        views[best].camera.size, fps,
+    )  # fmt: skip
+    (poses,) = lifters.lift(lifter, [keypoints], views[best].camera)
+    lifted = poses.joints.astype(np.float64) @ views[best].R
+    known = np.isfinite(points).all(axis=-1)
+    bridged = np.zeros_like(points)
+    ever = known.any(axis=0)
+    for j in np.flatnonzero(ever):
+        bridged[:, j] = tracking.fill(points[known[:, j], j], frames[known[:, j]], frames)
+    weight = np.where(known, 1.0, 0.05) * ever
+    return _laid_on(lifted, bridged, weight)
+
+
+def _laid_on(poses: np.ndarray, onto: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Poses (T, J, 3) turned and moved onto others, joints weighing (T, J); one scale for all."""
+    w = weight[..., None] / np.maximum(weight.sum(axis=1), 1e-9)[:, None, None]
+    middle, place = (w * poses).sum(axis=1, keepdims=True), (w * onto).sum(axis=1, keepdims=True)
+    a, b = poses - middle, onto - place
+    u, s, vh = np.linalg.svd(np.swapaxes(w * b, -1, -2) @ a)
+    sign = np.ones_like(s)
+    sign[:, 2] = np.sign(np.linalg.det(u @ vh))
+    R = (u * sign[:, None]) @ vh
+    size = (s * sign).sum(axis=-1) / np.maximum((w * a**2).sum(axis=(1, 2)), 1e-9)
+    return float(np.median(size)) * geometry.rotate(R, a) + place
+
+
+def _project(joints: np.ndarray, view: View) -> np.ndarray:
+    """(T, J, 2) px of (T, J, 3) metres in the calibration's world."""
+    there = geometry.transform(view.from_calibration, joints)
+    there[..., 2] = np.maximum(there[..., 2], triangulation.NEAREST)
+    return geometry.project(there, view.camera)
+
+
+def _person(
+    number: int, body: _Body, view: View, world: np.ndarray, contact: np.ndarray, fps: float
+) -> Person:
+    """The person as the first view has them; keypoints that it does not see are projections."""
+    frames, scores = body.frames, body.sights.scores[0]
+    xy = np.where(scores[..., None] > 0, body.group.xy[0, frames], _project(body.joints, view))
+    in_camera = geometry.transform(view.from_calibration, body.joints)
+    root = in_camera[:, [H36M17.root]]
+    return Person(
+        track=_track(number, body.group, 0),
+        frames=frames,
+        valid=body.valid,
+        keypoints=Keypoints2D(
+            frames, xy.astype(np.float32), scores.astype(np.float32), H36M17, view.camera.size, fps
+        ),
+        poses=Poses3D(
+            frames, (in_camera - root).astype(np.float32), body.sights.twice.astype(np.float32),
+            H36M17, "CAMERA_ROOT", fps,
+        ),
+        root_camera=root[:, 0].astype(np.float32),
+        joints_world=world.astype(np.float32),
+        foot_contact=contact,
+    )  # fmt: skip
+
+
+def _track(number: int, group: _Group, view: int) -> Track:
+    """The person's boxes in one view, over that clip's own frames; of several tracks together."""
+    tracks = [one.track for v, one in group.sightings if v == view]
+    if not tracks:
+        none = np.zeros(0, np.float32)
+        return Track(number, np.zeros(0, np.int64), none.reshape(0, 4), none)
+    frames = np.concatenate([track.frames for track in tracks])
+    frames, rows = np.unique(frames, return_index=True)
+    boxes = np.concatenate([track.boxes for track in tracks])[rows]
+    return Track(number, frames, boxes, np.concatenate([track.scores for track in tracks])[rows])
+
+
+def _errors(body: _Body, views: Sequence[View]) -> list[np.ndarray]:
+    """px between keypoints surely seen and joints projected, (N,) for each view."""
+    return [
+        np.linalg.norm(body.group.xy[v, body.frames] - _project(body.face, view), axis=-1)[
+            body.sights.scores[v] > _SURE
+        ]
+        for v, view in enumerate(views)
+    ]
+
+
+def _quality(
+    body: _Body, views: Sequence[View], times: np.ndarray, world: np.ndarray, contact: np.ndarray
+) -> quality.Quality:
+    return quality.Quality(
+        reprojection_px=float(np.median(np.concatenate(_errors(body, views)))),
+        jitter_before=quality.jitter(body.raw, times),
+        jitter_after=quality.jitter(world, times),
+        bone_variation_before=bones.variation(body.raw, H36M17),
+        bone_variation_after=bones.variation(world, H36M17),
+        foot_slide=feet.slide(world, contact, times),
+        stature=scale.stature(bones.lengths(world, body.sights.twice, H36M17)),
+    )
+
+
+def _rig(
+    cameras: Sequence[Sighted], bodies: Sequence[_Body], world_from_calibration: np.ndarray
+) -> Rig:
+    views = [camera.view for camera in cameras]
+    v, p, t, j = len(views), len(bodies), len(cameras[0].times), len(H36M17)
+    xy = np.full((v, p, t, j, 2), np.nan, np.float32)
+    scores = np.zeros((v, p, t, j), np.float32)
+    errors = np.full((v, p), np.nan)
+    for i, body in enumerate(bodies):
+        seen = body.group.scores > 0
+        xy[:, i][seen], scores[:, i] = body.group.xy[seen], body.group.scores
+        for c, one in enumerate(_errors(body, views)):
+            errors[c, i] = np.median(one) if len(one) else np.nan
+    return Rig(
+        names=tuple(view.name for view in views),
+        cameras=tuple(view.camera for view in views),
+        world_from_cameras=np.stack(
+            [world_from_calibration @ np.linalg.inv(view.from_calibration) for view in views]
+        ),
+        time_offsets=np.array([camera.offset for camera in cameras]),
+        keypoints=xy,
+        scores=scores,
+        reprojection_px=errors,
+        world_from_calibration=world_from_calibration,
+    )
