@@ -16,7 +16,9 @@ from video2pose3d.motion import contacts, feet, ground
 from video2pose3d.skeletons import H36M17
 
 _ANKLES = H36M17.indices("right_ankle", "left_ankle")
-_AXIS = np.radians(8)  # how near to the up that was found an axis of the calibration counts as up
+# How near to the up that was found an axis of the calibration counts as up; more where it is found
+# less surely.
+_AXIS = np.radians(8)
 _CAMERA_HEIGHT = 1.5  # metres, of a camera that saw nobody
 _HIGH = 1000.0  # metres
 _LOW = 10  # percent of frames in which feet that never stand still are taken to be on the floor
@@ -33,11 +35,16 @@ class Floor:
 
 
 def find_floor(
-    bodies: Sequence[np.ndarray], times: Sequence[np.ndarray], R: np.ndarray, *, lock: bool
+    bodies: Sequence[np.ndarray],
+    times: Sequence[np.ndarray],
+    axes: np.ndarray | None,
+    *,
+    lock: bool,
 ) -> Floor:
     """The floor under bodies (T, J, 3) metres in the first camera's CAMERA at times (T,) seconds.
 
-    R: (3, 3), the calibration's axes in that camera; lock: whether standing feet stand still.
+    axes: (3, 3) rows, the calibration's axes in that camera, or None where none can be up;
+    lock: whether standing feet stand still.
     WORLD's origin is on the floor under the place where the first person was first seen.
     """
     if not bodies:
@@ -47,17 +54,14 @@ def find_floor(
     standing = [np.zeros(feet_.shape[:2], dtype=bool) for feet_ in ankles]
     for _ in range(2):
         evidence = [ground.Body(*one) for one in zip(bodies, ankles, standing, times, strict=True)]
-        up = _along_an_axis(ground.estimate(evidence).up, R)
+        found = ground.estimate(evidence)
+        reach = max(_AXIS, 2 * np.radians(found.uncertainty))
+        up = found.up if axes is None else _along_an_axis(found.up, axes, reach)
         # Seen from high above, so that speed counts over the floor, whichever camera is first.
         standing = [
             contacts.detect(a - _HIGH * up, up, t) for a, t in zip(ankles, times, strict=True)
         ]
-    heights = [a @ up for a in ankles]
-    on_floor = np.concatenate([h[s] for h, s in zip(heights, standing, strict=True)])
-    if not len(on_floor):
-        lowest = np.concatenate([h.min(axis=1) for h in heights])
-        on_floor = np.percentile(lowest, [_LOW])
-    above = ground.ANKLE_HEIGHT - float(np.median(on_floor))
+    above = ground.ANKLE_HEIGHT - _level([a @ up for a in ankles], standing)
     matrix = ground.world_from_camera(up, above, bodies[0][0, H36M17.root])
     joints = [transform(matrix, body) for body in bodies]
     if lock:
@@ -65,7 +69,19 @@ def find_floor(
     return Floor(matrix, joints, standing)
 
 
-def _along_an_axis(up: np.ndarray, R: np.ndarray) -> np.ndarray:
-    axes = np.concatenate([R.T, -R.T])  # (6, 3) the calibration's axes in the camera
-    nearest = axes[int((axes @ up).argmax())]
-    return nearest if nearest @ up > np.cos(_AXIS) else up
+def _level(heights: Sequence[np.ndarray], standing: Sequence[np.ndarray]) -> float:
+    """metres along `up` where ankles stand: those of the first person, best seen, who does stand.
+
+    heights: (T, 2) metres along `up`; standing: (T, 2).
+    """
+    for height, stands in zip(heights, standing, strict=True):
+        if stands.any():
+            return float(np.median(height[stands]))
+    return float(np.percentile(heights[0].min(axis=1), _LOW))
+
+
+def _along_an_axis(up: np.ndarray, axes: np.ndarray, reach: float) -> np.ndarray:
+    """The axis nearest to `up`, either way along it, if it is within `reach` radians."""
+    ways = np.concatenate([axes, -axes])  # (6, 3)
+    nearest = ways[int((ways @ up).argmax())]
+    return nearest if nearest @ up > np.cos(reach) else up

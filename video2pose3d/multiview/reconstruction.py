@@ -107,7 +107,7 @@ def reconstruct(
     floor = find_floor(
         [geometry.transform(first, body.joints) for body in bodies],
         [times[body.frames] for body in bodies],
-        views[0].R,
+        _axes(views),
         lock=foot_lock,
     )
     people, qualities = [], []
@@ -135,6 +135,14 @@ def reconstruct(
         for v in range(len(views))
     ]
     return Reconstruction(scene, qualities, tracks, warnings)
+
+
+def _axes(views: Sequence[View]) -> np.ndarray | None:
+    """(3, 3) rows: the calibration's axes in the first camera; None where they are a camera's own,
+    which is seldom level."""
+    if any(np.allclose(view.R, np.eye(3), atol=1e-6) for view in views):
+        return None
+    return views[0].R.T
 
 
 def _match(cameras: Sequence[Sighted]) -> tuple[list[_Group], int]:

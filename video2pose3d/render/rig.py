@@ -74,6 +74,6 @@ def _panel(
             bone = joints[0, [a, b]]
             axes.plot(bone[:, across], bone[:, along], color=colour, lw=1.2)
     axes.set(title=title, xlabel=x, ylabel=y, aspect="equal")
-    axes.margins(0.12)
+    axes.margins(0.2)
     axes.grid(color="0.9")
     axes.set_axisbelow(True)
