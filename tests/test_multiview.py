@@ -293,7 +293,34 @@ def write_yamls(path: Path, views: list[View]) -> Path:
     return folder
 
 
-WRITERS = {"a.npz": write_npz, "b.toml": write_toml, "c.yml": write_yaml, "d.yml": write_yamls}
+def write_qualisys(path: Path, views: list[View]) -> Path:
+    """As its files look, for a picture that is the sensor's part from 8, 4 on."""
+    lines = ["<?xml version='1.0' encoding='ASCII'?>", "<calibration><cameras>"]
+    for view in views:
+        K, k, place = opencv_K(view), view.camera.dist, view.centre * 1000
+        turned = np.diag([1, -1, -1]) @ view.R
+        rows = " ".join(f'r{i + 1}{j + 1}="{turned[i, j]!r}"' for i in range(3) for j in range(3))
+        lines += [
+            f'<camera serial="{view.name}">',
+            f'<fov_video left="8" top="4" right="{SIZE[0] + 7}" bottom="{SIZE[1] + 3}"/>',
+            f'<transform {rows} x="{place[0]!r}" y="{place[1]!r}" z="{place[2]!r}"/>',
+            f'<intrinsic focalLengthU="{K[0, 0] * 64!r}" focalLengthV="{K[1, 1] * 64!r}" '
+            f'centerPointU="{(K[0, 2] + 8) * 64!r}" centerPointV="{(K[1, 2] + 4) * 64!r}" '
+            f'radialDistortion1="{k[0]}" radialDistortion2="{k[1]}" radialDistortion3="{k[4]}" '
+            f'tangentalDistortion1="{k[2]}" tangentalDistortion2="{k[3]}"/>',
+            "</camera>",
+        ]
+    path.write_text("\n".join([*lines, "</cameras></calibration>"]))
+    return path
+
+
+WRITERS = {
+    "a.npz": write_npz,
+    "b.toml": write_toml,
+    "c.yml": write_yaml,
+    "d.yml": write_yamls,
+    "e.qca.txt": write_qualisys,
+}
 
 
 @pytest.mark.parametrize("name", WRITERS)
@@ -333,7 +360,7 @@ def test_a_calibration_of_another_rig_is_one_clear_line(names, size, unit, messa
         calibrations.read(path, names, [size] * len(names))
 
 
-@pytest.mark.parametrize("name", ["x.npz", "x.toml", "x.yml", "x.txt"])
+@pytest.mark.parametrize("name", ["x.npz", "x.toml", "x.yml", "x.qca.txt", "x.doc"])
 @pytest.mark.parametrize("content", [b"", b"\x00\xff\x80", b"[cam]\nmatrix = 3\n", b"a: [1, {"])
 def test_what_is_no_calibration_is_one_clear_line(name, content, tmp_path):
     path = tmp_path / name

@@ -20,7 +20,7 @@ from video2pose3d.options import Options
     "--calibration",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="The cameras: npz, TOML (Pose2Sim, anipose; metres), YAML (OpenCV) or a folder of them.",
+    help="The cameras: npz, TOML (Pose2Sim, anipose; metres), OpenCV YAML or a folder, Qualisys.",
 )
 @click.option(
     "--offset",

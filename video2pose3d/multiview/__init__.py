@@ -8,7 +8,8 @@ the place that the views' keypoints agree on (hips, say, where the detector mean
 
 from video2pose3d.multiview.calibrations import View
 from video2pose3d.multiview.clips import process, run
-from video2pose3d.multiview.reconstruction import Reconstruction, Sighted, reconstruct
+from video2pose3d.multiview.people import Sighted
+from video2pose3d.multiview.reconstruction import Reconstruction, reconstruct
 from video2pose3d.multiview.result import MultiviewResult
 
 __all__ = [

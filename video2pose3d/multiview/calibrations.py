@@ -12,8 +12,11 @@ What is read, always to x_camera = R x + t in metres:
   camera_matrix (or K), distortion_coefficients (or dist), R (or rvec), T (or tvec), image_width,
   image_height.
 
-OpenCV counts the first pixel's centre as 0 where this program says 0.5, so the principal points of
-TOML and YAML files are moved by half a pixel.
+- .qca.txt of Qualisys: millimetres, 1/64 px, the camera looking along its -z, its picture the part
+  of the sensor that fov_video says. Its distortion is taken as OpenCV's coefficients, as written.
+
+All but the npz count the first pixel's centre as 0, as OpenCV does, where this program says 0.5: so
+their principal points are moved by half a pixel.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import cv2
 import numpy as np
@@ -105,10 +109,10 @@ def _read(path: Path) -> list[View]:
             raise UserError("no .yml or .yaml in this folder", path=path)
         return [view for file in files for view in _guarded(_yaml_alone, file)]
     readers: dict[str, Callable[[Path], list[View]]] = {
-        ".npz": _npz, ".toml": _toml, ".yml": _yaml, ".yaml": _yaml,
+        ".npz": _npz, ".toml": _toml, ".yml": _yaml, ".yaml": _yaml, ".txt": _qualisys,
     }  # fmt: skip
     if path.suffix.lower() not in readers:
-        cure = "give .npz, .toml (Pose2Sim, anipose) or .yml (OpenCV)"
+        cure = "give .npz, .toml (Pose2Sim, anipose), .yml (OpenCV) or .qca.txt (Qualisys)"
         raise UserError("not a calibration that can be read", path=path, cure=cure)
     return _guarded(readers[path.suffix.lower()], path)
 
@@ -201,6 +205,42 @@ def _yaml_alone(path: Path) -> list[View]:
         pixel=_OPENCV_PIXEL,
     )  # fmt: skip
     return [view]
+
+
+def _qualisys(path: Path) -> list[View]:
+    text = _text(path)
+    try:
+        if "<!" in text:  # definitions, which can blow up
+            raise ElementTree.ParseError("a document type is not expected")
+        cameras = ElementTree.fromstring(text.encode()).iter("camera")
+        views = [_qualisys_camera(path, camera) for camera in cameras]
+    except (ElementTree.ParseError, AttributeError, KeyError, ValueError) as error:
+        raise UserError(f"not a calibration of Qualisys ({error})", path=path) from error
+    if not views:
+        raise UserError("no camera in it", path=path)
+    return views
+
+
+def _qualisys_camera(path: Path, camera: ElementTree.Element) -> View:
+    place, lens, picture = (
+        {key: float(v) for key, v in camera.find(part).attrib.items()}  # pyright: ignore
+        for part in ("transform", "intrinsic", "fov_video")
+    )
+    turned = [[place[f"r{row}{column}"] for column in (1, 2, 3)] for row in (1, 2, 3)]
+    R = np.diag([1.0, -1.0, -1.0]) @ turned
+    fx, fy = lens["focalLengthU"] / 64, lens["focalLengthV"] / 64
+    cx, cy = lens["centerPointU"] / 64, lens["centerPointV"] / 64
+    words = ("radial", 1), ("radial", 2), ("tangental", 1), ("tangental", 2), ("radial", 3)
+    return _view(
+        path, camera.attrib["serial"],
+        K=[[fx, 0, cx - picture["left"]], [0, fy, cy - picture["top"]], [0, 0, 1]],
+        R=R,
+        t=-R @ [place["x"], place["y"], place["z"]] / 1000,
+        dist=[lens[f"{kind}Distortion{number}"] for kind, number in words],
+        size=[picture[end] - picture[start] + 1
+              for start, end in (("left", "right"), ("top", "bottom"))],
+        pixel=_OPENCV_PIXEL,
+    )  # fmt: skip
 
 
 def _storage(path: Path) -> cv2.FileStorage:

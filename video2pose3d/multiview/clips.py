@@ -20,7 +20,8 @@ from video2pose3d import pipeline, tracking
 from video2pose3d.errors import UserError
 from video2pose3d.multiview import calibrations
 from video2pose3d.multiview.calibrations import View
-from video2pose3d.multiview.reconstruction import Sighted, reconstruct
+from video2pose3d.multiview.people import Sighted
+from video2pose3d.multiview.reconstruction import reconstruct
 from video2pose3d.multiview.result import MultiviewResult, Shot, scene_of
 from video2pose3d.networks import Networks
 from video2pose3d.options import Options

@@ -10,13 +10,12 @@ import numpy as np
 from video2pose3d import geometry, lifters, tracking
 from video2pose3d.errors import UserError
 from video2pose3d.motion import bones, feet, quality, scale
-from video2pose3d.multiview import matching, refinement, triangulation
+from video2pose3d.multiview import refinement, triangulation
 from video2pose3d.multiview.calibrations import View
 from video2pose3d.multiview.floor import find_floor
+from video2pose3d.multiview.people import Group, Sighted, match_people
 from video2pose3d.multiview.skull import from_face
-from video2pose3d.multiview.timing import at_times
 from video2pose3d.multiview.triangulation import Sights
-from video2pose3d.pipeline import Sighting
 from video2pose3d.skeletons import H36M17
 from video2pose3d.structures import Keypoints2D, Person, Poses3D, Rig, Scene, Track
 
@@ -24,19 +23,6 @@ _SEEN = 0.2  # score by which two cameras see a joint
 _ENOUGH = 6  # joints seen so for a person to be there
 _STATURES = (0.5, 2.6)  # metres: anybody else is measured in another unit
 _SURE = 0.3  # score of keypoints whose reprojection error counts
-
-
-@dataclass(frozen=True)
-class Sighted:
-    """What one camera saw. times: seconds of all frames of its clip, on the first camera's clock.
-
-    offset: seconds that the clip began after the first.
-    """
-
-    view: View
-    people: Sequence[Sighting]
-    times: np.ndarray
-    offset: float
 
 
 @dataclass(frozen=True)
@@ -51,24 +37,6 @@ class Reconstruction:
 
 
 @dataclass(frozen=True)
-class _Group:
-    """One person's sightings, on the first camera's clock.
-
-    sightings: (view, sighting) pairs; xy: (V, T, J, 2) px; scores: (V, T, J); T all frames.
-    """
-
-    sightings: list[tuple[int, Sighting]]
-    xy: np.ndarray
-    scores: np.ndarray
-
-    @property
-    def size(self) -> float:
-        """px² of picture filled, over all views and frames."""
-        boxes = np.concatenate([one.track.boxes for _, one in self.sightings]).astype(np.float64)
-        return float(np.prod(boxes[:, 2:] - boxes[:, :2], axis=1).sum())
-
-
-@dataclass(frozen=True)
 class _Body:
     """A group with joints: metres in the calibration's world, over `frames`, `valid` where seen.
 
@@ -76,7 +44,7 @@ class _Body:
     out.
     """
 
-    group: _Group
+    group: Group
     frames: np.ndarray
     valid: np.ndarray
     sights: Sights
@@ -100,7 +68,7 @@ def reconstruct(
     """
     views = [camera.view for camera in cameras]
     times = cameras[0].times
-    groups, alone = _match(cameras)
+    groups, alone = match_people(cameras)
     bodies = [body for group in groups if (body := _body(group, views, times, fps, lifter))]
     bodies = _chosen(bodies, person)
     first = views[0].from_calibration
@@ -131,7 +99,7 @@ def reconstruct(
     if alone and people:
         warnings.append(f"{alone} tracks were seen by one camera only and are left out")
     tracks = [
-        [_track(person.id, body.group, v) for person, body in zip(people, bodies, strict=True)]
+        [body.group.track(person.id, v) for person, body in zip(people, bodies, strict=True)]
         for v in range(len(views))
     ]
     return Reconstruction(scene, qualities, tracks, warnings)
@@ -145,41 +113,6 @@ def _axes(views: Sequence[View]) -> np.ndarray | None:
     return views[0].R.T
 
 
-def _match(cameras: Sequence[Sighted]) -> tuple[list[_Group], int]:
-    """Who is who, largest first, and how many tracks are nobody's that a second camera saw."""
-    views = [camera.view for camera in cameras]
-    times = cameras[0].times
-    tracks = [(v, one) for v, camera in enumerate(cameras) for one in camera.people]
-    if not tracks:
-        return [], 0
-    seen = [at_times(one.keypoints, cameras[v].times, times) for v, one in tracks]
-    of = np.array([v for v, _ in tracks])
-    lines, centres = [], np.stack([view.centre for view in views])
-    for v, (xy, scores) in zip(of, seen, strict=True):
-        sights = Sights.through([views[v]], xy[None], scores[None])
-        lines.append(sights.directions()[1][0])
-    all_scores = np.stack([scores for _, scores in seen])
-    together = matching.match(of, centres, np.stack(lines), all_scores)
-    groups = []
-    for rows in together:
-        if len(set(of[rows])) < 2:
-            continue
-        xy = np.zeros((len(views), *seen[0][0].shape))
-        scores = np.zeros(xy.shape[:-1])
-        for row in rows:
-            here = seen[row][1] > 0
-            xy[of[row]][here], scores[of[row]][here] = seen[row][0][here], seen[row][1][here]
-        groups.append(_Group([tracks[row] for row in rows], xy, scores))
-    if not groups and len(set(of)) > 1:
-        raise UserError(
-            "nobody's keypoints in one view meet those in another",
-            cure="check that clips and cameras are in one order, clips in time (--offset), "
-            "and the calibration in metres",
-        )
-    in_groups = sum(len(group.sightings) for group in groups)
-    return sorted(groups, key=lambda group: -group.size), len(tracks) - in_groups
-
-
 def _chosen(bodies: list[_Body], person: str | int) -> list[_Body]:
     if person == "all" or not bodies:
         return bodies
@@ -190,7 +123,7 @@ def _chosen(bodies: list[_Body], person: str | int) -> list[_Body]:
 
 
 def _body(
-    group: _Group, views: Sequence[View], times: np.ndarray, fps: float, lifter: lifters.Lifter
+    group: Group, views: Sequence[View], times: np.ndarray, fps: float, lifter: lifters.Lifter
 ) -> _Body | None:
     """One person's joints; None if two cameras never saw enough of them at once."""
     everything = Sights.through(views, group.xy, group.scores)
@@ -218,7 +151,7 @@ def _body(
 
 
 def _guess(
-    group: _Group, views: Sequence[View], frames: np.ndarray, points: np.ndarray, fps: float,
+    group: Group, views: Sequence[View], frames: np.ndarray, points: np.ndarray, fps: float,
     lifter: lifters.Lifter,
 ) -> np.ndarray:  # fmt: skip
     """(T, J, 3) about where joints are that were not triangulated: as the lifter has them.
@@ -272,7 +205,7 @@ def _person(
     in_camera = geometry.transform(view.from_calibration, body.joints)
     root = in_camera[:, [H36M17.root]]
     return Person(
-        track=_track(number, body.group, 0),
+        track=body.group.track(number, 0),
         frames=frames,
         valid=body.valid,
         keypoints=Keypoints2D(
@@ -286,18 +219,6 @@ def _person(
         joints_world=world.astype(np.float32),
         foot_contact=contact,
     )  # fmt: skip
-
-
-def _track(number: int, group: _Group, view: int) -> Track:
-    """The person's boxes in one view, over that clip's own frames; of several tracks together."""
-    tracks = [one.track for v, one in group.sightings if v == view]
-    if not tracks:
-        none = np.zeros(0, np.float32)
-        return Track(number, np.zeros(0, np.int64), none.reshape(0, 4), none)
-    frames = np.concatenate([track.frames for track in tracks])
-    frames, rows = np.unique(frames, return_index=True)
-    boxes = np.concatenate([track.boxes for track in tracks])[rows]
-    return Track(number, frames, boxes, np.concatenate([track.scores for track in tracks])[rows])
 
 
 def _errors(body: _Body, views: Sequence[View]) -> list[np.ndarray]:
