@@ -17,7 +17,7 @@ from video2pose3d import geometry, metrics, multiview, pipeline
 from video2pose3d.cli import video2pose3d as program
 from video2pose3d.errors import UserError
 from video2pose3d.multiview import Sighted, View, calibrations, refinement, triangulation
-from video2pose3d.multiview.skull import from_face
+from video2pose3d.multiview.centres import joint_centres
 from video2pose3d.multiview.timing import at_times
 from video2pose3d.multiview.triangulation import Sights
 from video2pose3d.options import Options
@@ -61,14 +61,17 @@ def sighting(xy: np.ndarray, scores: np.ndarray | float = 0.9, number: int = 1) 
     return Sighting(track, keypoints, np.ones(len(xy), bool))
 
 
-def face(joints: np.ndarray) -> np.ndarray:
-    """The same figure, its head where detectors see it."""
-    return 2 * joints - from_face(joints)
+def detected(joints: np.ndarray) -> np.ndarray:
+    """The points that detectors see of a figure."""
+    points = joints
+    for _ in range(10):
+        points = points + joints - joint_centres(points)
+    return points
 
 
 def filmed(people: list[np.ndarray], views: list[View], noise: float = 0.0) -> list[Sighted]:
     rng = np.random.default_rng(3)
-    seen = [project(face(joints), views) for joints in people]
+    seen = [project(detected(joints), views) for joints in people]
     seen = [xy + rng.normal(0, noise, xy.shape) for xy in seen]
     times = np.arange(len(people[0])) / FPS
     return [

@@ -2,8 +2,8 @@
 
     clips → pipeline.watch, one after another → matching → triangulation → refinement → world
 
-Detectors see joints, not joint centres: apart from the head, which `skull` moves, what comes out is
-the place that the views' keypoints agree on (hips, say, where the detector means them).
+Detectors see points of the body's surface, not joint centres; `centres` moves hips, shoulders,
+trunk and head from the one to the other by what they differ on average. Limbs stay as seen.
 """
 
 from video2pose3d.multiview.calibrations import View

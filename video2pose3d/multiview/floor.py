@@ -20,7 +20,7 @@ _ANKLES = H36M17.indices("right_ankle", "left_ankle")
 # less surely.
 _AXIS = np.radians(8)
 _CAMERA_HEIGHT = 1.5  # metres, of a camera that saw nobody
-_HIGH = 1000.0  # metres
+_HIGH = 1e6  # metres
 _LOW = 10  # percent of frames in which feet that never stand still are taken to be on the floor
 
 

@@ -12,9 +12,9 @@ from video2pose3d.errors import UserError
 from video2pose3d.motion import bones, feet, quality, scale
 from video2pose3d.multiview import refinement, triangulation
 from video2pose3d.multiview.calibrations import View
+from video2pose3d.multiview.centres import joint_centres
 from video2pose3d.multiview.floor import find_floor
 from video2pose3d.multiview.people import Group, Sighted, match_people
-from video2pose3d.multiview.skull import from_face
 from video2pose3d.multiview.triangulation import Sights
 from video2pose3d.skeletons import H36M17
 from video2pose3d.structures import Keypoints2D, Person, Poses3D, Rig, Scene, Track
@@ -40,8 +40,8 @@ class Reconstruction:
 class _Body:
     """A group with joints: metres in the calibration's world, over `frames`, `valid` where seen.
 
-    raw: (T, J, 3) as triangulated; face: refined, the head as detectors see it; joints: as given
-    out.
+    raw: (T, J, 3) as triangulated; points: refined, what detectors see; joints: their centres, as
+    given out.
     """
 
     group: Group
@@ -49,7 +49,7 @@ class _Body:
     valid: np.ndarray
     sights: Sights
     raw: np.ndarray
-    face: np.ndarray
+    points: np.ndarray
     joints: np.ndarray
 
 
@@ -139,15 +139,15 @@ def _body(
         guess = _guess(group, views, frames, raw, fps, lifter)
     raw = np.where(missing[..., None], guess, raw)
     known = np.where(missing[..., None], np.nan, raw)
-    face, lengths = refinement.refine(sights, known, guess, times[frames])
+    points, lengths = refinement.refine(sights, known, guess, times[frames])
     stature = scale.stature(lengths)
     if not _STATURES[0] <= stature <= _STATURES[1]:
         raise UserError(
             f"people come out {stature:.3g} m tall", cure="is the calibration in metres?"
         )
-    joints = from_face(face)
+    joints = joint_centres(points)
     joints = refinement.shape(joints, bones.lengths(joints, sights.twice, H36M17))
-    return _Body(group, frames, valid, sights, raw, face, joints)
+    return _Body(group, frames, valid, sights, raw, points, joints)
 
 
 def _guess(
@@ -224,7 +224,7 @@ def _person(
 def _errors(body: _Body, views: Sequence[View]) -> list[np.ndarray]:
     """px between keypoints surely seen and joints projected, (N,) for each view."""
     return [
-        np.linalg.norm(body.group.xy[v, body.frames] - _project(body.face, view), axis=-1)[
+        np.linalg.norm(body.group.xy[v, body.frames] - _project(body.points, view), axis=-1)[
             body.sights.scores[v] > _SURE
         ]
         for v, view in enumerate(views)
