@@ -172,6 +172,23 @@ def test_somebody_unseen_in_the_first_view_and_a_bystander_of_one_view():
     assert any("one camera only" in warning for warning in result.warnings)
 
 
+def test_a_person_is_chosen_by_number_and_keeps_it():
+    cameras = filmed([walk(20), walk(20, shift=(1.0, 0.0), seed=1)], rig(3))
+    everybody, second = found(cameras).scene, found(cameras, person="2").scene
+    assert [person.id for person in everybody.people] == [1, 2]
+    assert [person.id for person in second.people] == [2]
+    np.testing.assert_array_equal(second.people[0].root_camera, everybody.people[1].root_camera)
+    with pytest.raises(UserError, match="no person 3"):
+        found(cameras, person=3)
+
+
+def test_a_rig_of_another_unit_gives_nobody_but_one_clear_line():
+    cameras = filmed([walk(20)], rig(3))
+    small = [replace(c, view=replace(c.view, t=c.view.t / 10)) for c in cameras]
+    with pytest.raises(UserError, match="metres"):
+        found(small)
+
+
 def test_the_frames_of_reference_agree():
     """World, camera and calibration say the same of one joint; the floor is the calibration's."""
     views = rig(3)

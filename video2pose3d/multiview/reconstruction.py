@@ -21,7 +21,7 @@ from video2pose3d.structures import Keypoints2D, Person, Poses3D, Rig, Scene, Tr
 
 _SEEN = 0.2  # score by which two cameras see a joint
 _ENOUGH = 6  # joints seen so for a person to be there
-_STATURES = (0.5, 2.6)  # metres: anybody else is measured in another unit
+_STATURES = (0.5, 2.6)  # metres: anybody else is a mistake, or in another unit
 _SURE = 0.3  # score of keypoints whose reprojection error counts
 
 
@@ -70,7 +70,13 @@ def reconstruct(
     times = cameras[0].times
     groups, alone = match_people(cameras)
     bodies = [body for group in groups if (body := _body(group, views, times, fps, lifter))]
-    bodies = _chosen(bodies, person)
+    if groups and not bodies:
+        raise UserError(
+            "nobody comes out of a person's size",
+            cure="check that the calibration is this rig's, in metres, and the clips are in time",
+        )
+    numbers = _chosen(len(bodies), person)
+    bodies = [bodies[number - 1] for number in numbers]
     first = views[0].from_calibration
     floor = find_floor(
         [geometry.transform(first, body.joints) for body in bodies],
@@ -79,8 +85,8 @@ def reconstruct(
         lock=foot_lock,
     )
     people, qualities = [], []
-    for number, (body, world, contact) in enumerate(
-        zip(bodies, floor.joints, floor.contacts, strict=True), start=1
+    for number, body, world, contact in zip(
+        numbers, bodies, floor.joints, floor.contacts, strict=True
     ):
         people.append(_person(number, body, views[0], world, contact, fps))
         qualities.append(_quality(body, views, times[body.frames], world, contact))
@@ -97,7 +103,7 @@ def reconstruct(
     )
     warnings = [] if people else ["no person found"]
     if alone and people:
-        warnings.append(f"{alone} tracks were seen by one camera only and are left out")
+        warnings.append(f"tracks seen by one camera only, and left out: {alone}")
     tracks = [
         [body.group.track(person.id, v) for person, body in zip(people, bodies, strict=True)]
         for v in range(len(views))
@@ -113,19 +119,21 @@ def _axes(views: Sequence[View]) -> np.ndarray | None:
     return views[0].R.T
 
 
-def _chosen(bodies: list[_Body], person: str | int) -> list[_Body]:
-    if person == "all" or not bodies:
-        return bodies
+def _chosen(people: int, person: str | int) -> list[int]:
+    """The numbers, from 1, of the people who are wanted."""
+    if person == "all" or not people:
+        return list(range(1, people + 1))
     number = 1 if person == "largest" else int(person)
-    if not 1 <= number <= len(bodies):
-        raise UserError(f"no person {number}: people are numbered 1 to {len(bodies)}")
-    return [bodies[number - 1]]
+    if not 1 <= number <= people:
+        raise UserError(f"no person {number}: people are numbered 1 to {people}")
+    return [number]
 
 
 def _body(
     group: Group, views: Sequence[View], times: np.ndarray, fps: float, lifter: lifters.Lifter
 ) -> _Body | None:
-    """One person's joints; None if two cameras never saw enough of them at once."""
+    """One person's joints; None if two cameras never saw enough of them at once, or if what they
+    saw has no person's size."""
     everything = Sights.through(views, group.xy, group.scores)
     seen = np.flatnonzero((everything.twice > _SEEN).sum(axis=-1) >= _ENOUGH)
     if not len(seen):
@@ -140,11 +148,8 @@ def _body(
     raw = np.where(missing[..., None], guess, raw)
     known = np.where(missing[..., None], np.nan, raw)
     points, lengths = refinement.refine(sights, known, guess, times[frames])
-    stature = scale.stature(lengths)
-    if not _STATURES[0] <= stature <= _STATURES[1]:
-        raise UserError(
-            f"people come out {stature:.3g} m tall", cure="is the calibration in metres?"
-        )
+    if not _STATURES[0] <= scale.stature(lengths) <= _STATURES[1]:
+        return None
     joints = joint_centres(points)
     joints = refinement.shape(joints, bones.lengths(joints, sights.twice, H36M17))
     return _Body(group, frames, valid, sights, raw, points, joints)

@@ -33,7 +33,7 @@ def write(scene: Scene, path: Path) -> Path:
         above.legend(handles, labels, loc="best", fontsize=9)
     beside_path = path.with_name(f".{path.name}.part")
     try:
-        figure.savefig(beside_path, dpi=100, format="png")
+        figure.savefig(beside_path, dpi=100, format="png", bbox_inches="tight")
         beside_path.replace(path)
     except OSError as error:
         raise UserError(f"can't be written: {error.strerror or error}", path=path) from error
