@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from typing_extensions import Self
+
 from video2pose3d import discovery
 from video2pose3d.errors import UserError
 from video2pose3d.exporters import npz
@@ -53,7 +55,7 @@ class Result(Scene):
     @classmethod
     def of(
         cls, scene: Scene, name: str, clip: Video | None, report: dict[str, Any], clock: Clock
-    ) -> Result:
+    ) -> Self:
         """A scene with what else is known of it."""
         fields = {field.name: getattr(scene, field.name) for field in dataclasses.fields(Scene)}
         return cls(**fields, name=name, clip=clip, report=report, clock=clock)
@@ -80,29 +82,39 @@ class Result(Scene):
         with self.clock.stage("export"):
             formats = tuple(dict.fromkeys(("npz", *saving.exports)))
             files = export(self, folder, formats, overwrite=True)
-        total = len(self.timestamps)
-        if saving.overlay and self.clip is not None and not self.clip.replayable:
-            log.warning("%s: no overlay, a webcam cannot be played again", self.clip.path)
-            saving = dataclasses.replace(saving, overlay=False)
-        if self.people and saving.overlay and self.clip is not None:
-            files.append(folder / "overlay.mp4")
-            with self.clock.stage("overlay"):
-                overlay.write(
-                    self, self.clip, files[-1], lambda done: progress("overlay", done, total)
-                )
-        if self.people and saving.animation:
+        if self.people:
+            files += self.draw(folder, saving, progress)
+        report = {
+            **self.report,
+            "saving": as_json(saving),
+            "files": [file.name for file in files],
+            "stages": self.clock.summary(len(self.timestamps)),
+        }
+        return [*files, write_report(report, folder)]
+
+    def draw(self, folder: Path, saving: Saving, progress: Progress) -> list[Path]:
+        """Write the pictures that `saving` asks for; returns the files."""
+        files = []
+        if saving.overlay and self.clip is not None:
+            files += self.draw_overlay(self, self.clip, folder / "overlay.mp4", progress)
+        if saving.animation:
+            total = len(self.timestamps)
             files.append(folder / "animation.mp4")
             with self.clock.stage("animation"):
                 animation.write(
                     self, files[-1], progress=lambda done: progress("animation", done, total)
                 )
-        report = {
-            **self.report,
-            "saving": as_json(saving),
-            "files": [file.name for file in files],
-            "stages": self.clock.summary(total),
-        }
-        return [*files, write_report(report, folder)]
+        return files
+
+    def draw_overlay(self, scene: Scene, clip: Video, path: Path, progress: Progress) -> list[Path]:
+        """A scene on the clip that it was made from; no file of a clip that can't be replayed."""
+        if not clip.replayable:
+            log.warning("%s: no overlay, a webcam cannot be played again", clip.path)
+            return []
+        total = len(scene.timestamps)
+        with self.clock.stage("overlay"):
+            overlay.write(scene, clip, path, lambda done: progress(path.stem, done, total))
+        return [path]
 
 
 def name_of(source: Path) -> str:

@@ -10,7 +10,7 @@ joints are 3D metres. Three right-handed frames of reference, always named:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -197,12 +197,42 @@ class Person:
 
 
 @dataclass(frozen=True)
+class Rig:
+    """Cameras that filmed one scene together: V cameras, P people, T frames of the first one's.
+
+    names: (V,); cameras: (V,); world_from_cameras: (V, 4, 4) float64; time_offsets: (V,) seconds
+    that each clip began after the first; keypoints: (V, P, T, 17, 2) float32 px, NaN where a
+    person is unseen; scores: (V, P, T, 17) float32; reprojection_px: (V, P) medians, NaN where a
+    camera never saw the person; world_from_calibration: (4, 4), from the rig's own world.
+    """
+
+    names: tuple[str, ...]
+    cameras: tuple[Camera, ...]
+    world_from_cameras: np.ndarray
+    time_offsets: np.ndarray
+    keypoints: np.ndarray
+    scores: np.ndarray
+    reprojection_px: np.ndarray
+    world_from_calibration: np.ndarray
+
+    def __post_init__(self) -> None:
+        v = len(self.cameras)
+        _check("world_from_cameras", self.world_from_cameras, (v, 4, 4), np.float64)
+        _check("time_offsets", self.time_offsets, (v,), np.float64)
+        _check("keypoints", self.keypoints, (v, None, None, 17, 2), np.float32)
+        _check("scores", self.scores, (v, *self.keypoints.shape[1:3], 17), np.float32)
+        _check("reprojection_px", self.reprojection_px, (v, self.keypoints.shape[1]), np.float64)
+        _check("world_from_calibration", self.world_from_calibration, (4, 4), np.float64)
+
+
+@dataclass(frozen=True)
 class Scene:
     """What a clip showed: its people, its camera, its clock. Exporters and renderers take this.
 
     timestamps: (T,) float64 seconds of all video frames in order, first at 0; fps: exact mean rate;
     image_size: W, H upright; world_from_camera: (4, 4) float64, x_world = M @ [x_camera, 1];
-    scale_source: in words, where metres came from ("assumed: ...", "from --height 1.77").
+    scale_source: in words, where metres came from ("assumed: ...", "from --height 1.77");
+    rig: all the cameras, where there were several; then `camera` is the first.
     """
 
     people: tuple[Person, ...]
@@ -212,6 +242,7 @@ class Scene:
     camera: Camera
     world_from_camera: np.ndarray
     scale_source: str
+    rig: Rig | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         _check("timestamps", self.timestamps, (None,), np.float64)

@@ -16,7 +16,7 @@ from video2pose3d.errors import UserError
 from video2pose3d.exporters._fields import COORDINATE_SYSTEM, PER_FRAME, SCHEMA_VERSION, UNITS
 from video2pose3d.exporters._files import replacing
 from video2pose3d.skeletons import H36M17
-from video2pose3d.structures import Camera, Keypoints2D, Person, Poses3D, Scene, Track
+from video2pose3d.structures import Camera, Keypoints2D, Person, Poses3D, Rig, Scene, Track
 
 suffix = ".npz"
 
@@ -143,6 +143,22 @@ def _arrays(scene: Scene) -> dict[str, np.ndarray]:
         "camera_source": np.array(scene.camera.source),
         "scale_source": np.array(scene.scale_source),
         "schema_version": np.array(SCHEMA_VERSION, dtype=np.int64),
+        **({} if scene.rig is None else _rig(scene.rig)),
+    }
+
+
+def _rig(rig: Rig) -> dict[str, np.ndarray]:
+    """What a file of several cameras holds besides."""
+    return {
+        "camera_names": np.array(rig.names),
+        "cameras_K": np.stack([camera.K for camera in rig.cameras]),
+        "cameras_dist": np.stack([camera.dist for camera in rig.cameras]),
+        "world_from_cameras": rig.world_from_cameras,
+        "time_offsets": rig.time_offsets,
+        "keypoints_2d_views": rig.keypoints,
+        "scores_2d_views": rig.scores,
+        "reprojection_px": rig.reprojection_px,
+        "world_from_calibration": rig.world_from_calibration,
     }
 
 

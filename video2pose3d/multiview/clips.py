@@ -1,0 +1,153 @@
+"""Clips of calibrated cameras: the whole way through.
+
+Each clip goes through the pipeline's own pass over the pixels, one after another with the same
+networks, so memory is that of one clip and its keypoints.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from video2pose3d import pipeline, tracking
+from video2pose3d.errors import UserError
+from video2pose3d.multiview import calibrations
+from video2pose3d.multiview.calibrations import View
+from video2pose3d.multiview.people import Sighted
+from video2pose3d.multiview.reconstruction import reconstruct
+from video2pose3d.multiview.result import MultiviewResult, Shot, scene_of
+from video2pose3d.networks import Networks
+from video2pose3d.options import Options
+from video2pose3d.report import Clock, as_json, describe_clip, describe_person, versions
+from video2pose3d.results import Progress, name_of, quiet
+from video2pose3d.structures import Scene
+from video2pose3d.video import Video
+
+log = logging.getLogger("video2pose3d")
+
+
+def run(
+    sources: Sequence[str | os.PathLike[str]],
+    calibration: str | os.PathLike[str] | None,
+    *,
+    offsets: Sequence[float] | None = None,
+    progress: Progress = quiet,
+    **options: Any,
+) -> MultiviewResult:
+    """Clips of one scene in, 3D poses out; writes nothing. options: the fields of `Options`.
+
+    offsets: seconds that each clip began after the first; by default they all began at once.
+    UserError for what the caller can mend.
+    """
+    chosen = Options(**options)
+    if calibration is None:
+        raise UserError(
+            "finding the cameras from the people themselves isn't there yet",
+            cure="give --calibration FILE",
+        )
+    if len(sources) < 2:
+        raise UserError("several views are needed", cure="give a clip of each camera")
+    offsets = [0.0] * len(sources) if offsets is None else list(offsets)
+    if len(offsets) != len(sources) or not np.isfinite(offsets).all():
+        raise UserError(f"{len(offsets)} offsets for {len(sources)} clips",
+                        cure="give --offset once a clip, 0 for the first")  # fmt: skip
+    clips = [pipeline.open_clip(source, chosen) for source in sources]
+    names = [name_of(clip.path) for clip in clips]
+    views = calibrations.read(Path(calibration), names, [clip.size for clip in clips])
+    return process(clips, views, offsets, Networks.load(chosen), chosen, progress=progress)
+
+
+def process(
+    clips: Sequence[Video],
+    views: Sequence[View],
+    offsets: Sequence[float],
+    networks: Networks,
+    options: Options,
+    *,
+    progress: Progress = quiet,
+) -> MultiviewResult:
+    """Clips and their cameras, one each; offsets as for `run`, counted from the first clip's."""
+    clock = Clock()
+    cameras = []
+    for clip, view, offset in zip(clips, views, offsets, strict=True):
+
+        def tell(stage: str, done: int, total: int | None, name: str = view.name) -> None:
+            progress(f"{stage} {name}", done, total)
+
+        everybody = pipeline.watch(clip, networks, clock, tell)
+        if networks.detector.finds_one:  # its other tracks are scraps
+            kept = tracking.select([seen.track for seen in everybody], "largest")
+            everybody = [seen for seen in everybody if seen.track in kept]
+        since = float(offset) - float(offsets[0])
+        cameras.append(Sighted(view, everybody, clip.timestamps + since, since))
+    with clock.stage("motion"):
+        found = reconstruct(
+            cameras, networks.lifter, clips[0].fps,
+            person=options.person, foot_lock=options.foot_lock == "auto",
+        )  # fmt: skip
+    scene = found.scene
+    warnings = [*(warning for clip in clips for warning in clip.warnings), *found.warnings]
+    report = {
+        "schema_version": pipeline.REPORT_VERSION,
+        "input": describe_clip(clips[0]),
+        "device": networks.device,
+        "networks": networks.names,
+        "weights": networks.weights,
+        "versions": versions(),
+        "command_line": sys.argv,
+        "options": as_json(options),
+        "camera_source": scene.camera.source,
+        "scale_source": scene.scale_source,
+        "cameras": _describe_cameras(clips, scene),
+        "people": [
+            describe_person(p, q) for p, q in zip(scene.people, found.qualities, strict=True)
+        ],
+        "warnings": warnings,
+    }
+    for warning in warnings:
+        log.warning("%s: %s", clips[0].path, warning)
+    result = MultiviewResult.of(scene, name_of(clips[0].path), clips[0], report, clock)
+    shots = tuple(
+        Shot(name, clip, scene_of(scene, v, camera.times, clip.fps, tracks))
+        for v, (name, clip, camera, tracks) in enumerate(
+            zip(_file_names(views), clips, cameras, found.tracks, strict=True)
+        )
+    )
+    return replace(result, shots=shots)
+
+
+def _describe_cameras(clips: Sequence[Video], scene: Scene) -> list[dict[str, Any]]:
+    """What the report says of each camera: its clip, and px by which keypoints and joints differ,
+    the median over people of each one's median."""
+    rig = scene.rig
+    assert rig is not None
+    described = []
+    for clip, name, offset, errors in zip(
+        clips, rig.names, rig.time_offsets.tolist(), rig.reprojection_px, strict=True
+    ):
+        seen = errors[np.isfinite(errors)]
+        described.append(
+            {
+                "name": name,
+                **describe_clip(clip),
+                "time_offset": offset,
+                "reprojection_px": float(np.median(seen)) if len(seen) else None,
+            }
+        )
+    return described
+
+
+def _file_names(views: Sequence[View]) -> list[str]:
+    """The cameras' names as parts of file names, all different."""
+    names: list[str] = []
+    for number, view in enumerate(views, start=1):
+        name = "".join(c if c.isalnum() or c in "-_." else "_" for c in view.name)[:100]
+        names.append(name if name and name not in names else f"{name}-{number}")
+    return names
