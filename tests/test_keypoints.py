@@ -84,6 +84,14 @@ def test_swin_b_has_its_published_size() -> None:
     assert _millions(network) == pytest.approx(93.04, abs=0.005)
 
 
+@needs_mmpose
+def test_mmposes_networks_are_built_after_mmengine_was_used_for_something_else() -> None:
+    from mmengine.registry import DefaultScope
+
+    DefaultScope.get_instance("a training run", scope_name="mmengine")
+    assert _millions(_mmpose.hrnet(32, 17, SIZE)) > 28
+
+
 def _millions(network: torch.nn.Module) -> float:
     return sum(tensor.numel() for tensor in network.parameters()) / 1e6
 

@@ -52,7 +52,7 @@ def hrnet(width: int, joints: int, input_size: tuple[int, int]) -> Network:
         channels = tuple(width * 2**branch for branch in range(number))
         stages[f"stage{number}"] = _hrnet_stage(modules, "BASIC", channels)
     return Network(
-        _import("mmpose.models.backbones").HRNet(extra=stages),
+        _build("backbones", "HRNet", extra=stages),
         _head(width, joints, deconv_out_channels=None),
         input_size,
     )
@@ -67,7 +67,9 @@ def swin(
     input_size: tuple[int, int],
 ) -> Network:
     """Swin (Liu et al., ICCV 2021): T, B and L have widths of 96, 128 and 192."""
-    backbone = _import("mmpose.models.backbones").SwinTransformer(
+    backbone = _build(
+        "backbones",
+        "SwinTransformer",
         embed_dims=width,
         depths=depths,
         num_heads=heads,
@@ -153,7 +155,14 @@ def _hrnet_stage(modules: int, block: str, channels: tuple[int, ...]) -> dict[st
 
 
 def _head(channels: int, joints: int, **options: Any) -> nn.Module:
-    return _import("mmpose.models.heads").HeatmapHead(channels, joints, **options)
+    return _build("heads", "HeatmapHead", channels, joints, **options)
+
+
+def _build(package: str, name: str, *args: Any, **options: Any) -> nn.Module:
+    """A module of mmpose.models, whatever mmengine's scope is: training in this process sets it."""
+    made_by = getattr(_import(f"mmpose.models.{package}"), name)
+    with _import("mmengine.registry").DefaultScope.overwrite_default_scope("mmpose"):
+        return made_by(*args, **options)
 
 
 def _import(name: str) -> Any:
