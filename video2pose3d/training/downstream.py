@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +21,7 @@ from torch import nn
 from video2pose3d import heads, lifters, weights
 from video2pose3d.errors import UserError
 from video2pose3d.lifters._windows import NORMALISATION
+from video2pose3d.training import checkpoints
 from video2pose3d.training.head_config import HeadConfig, Task
 from video2pose3d.training.hooks import Log
 from video2pose3d.training.publishing import begin_with
@@ -83,7 +83,7 @@ def publish_head(
     about: what its users should know, beside the config's own table [about].
     """
     config = config if isinstance(config, HeadConfig) else HeadConfig.read(config)
-    state = torch.load(checkpoint, weights_only=True, map_location="cpu")
+    state = checkpoints.read(checkpoint, ("backbone", "head", "optimiser", "epoch", "scores"))
     module: Any = heads.MODULES[config.task]
     head = module.Model(module.Config(**state["head_config"]))
     backbone = config.make_model()
@@ -123,12 +123,10 @@ class _Run:
             "epoch": self.epoch,
             "scores": self.scores,
         }
-        part = path.with_suffix(".part")
-        torch.save(state, part)
-        os.replace(part, path)
+        checkpoints.write(state, path)
 
     def load(self, path: Path) -> None:
-        state = torch.load(path, weights_only=True, map_location="cpu")
+        state = checkpoints.read(path, ("backbone", "head", "optimiser", "epoch", "scores"))
         try:
             self.backbone.load_state_dict(state["backbone"])
             self.head.load_state_dict(state["head"])

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import csv
 import logging
-import os
-import pickle
 import time
 from pathlib import Path
 from typing import Any
 
-import torch
 from mmengine.hooks import EMAHook, Hook
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
 from video2pose3d.errors import UserError
+from video2pose3d.training import checkpoints
 from video2pose3d.training.config import Optimiser, Schedule, TrainingConfig
 from video2pose3d.training.runner import bare
 from video2pose3d.training.validation import Watch
@@ -80,23 +78,12 @@ class Checkpoints(Hook):
             "step": step,
             "facts": self.facts,
         }
-        part = self.path.with_suffix(".part")
-        torch.save(state, part)
-        os.replace(part, self.path)
+        checkpoints.write(state, self.path)
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """A checkpoint's state, on the CPU; UserError for a file that is none. Never runs its code."""
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        if not {"model", "average", "optimiser", "step", "facts"} <= set(state):
-            raise ValueError("it lacks a part")
-        return state
-    except FileNotFoundError:
-        raise UserError("no such file", path=path) from None
-    except (OSError, RuntimeError, ValueError, TypeError, EOFError, pickle.UnpicklingError) as bad:
-        what = f"not a checkpoint of this program ({str(bad).splitlines()[0]})"
-        raise UserError(what, path=path, cure="remove it or give another --output") from bad
+    """A lifter's checkpoint; UserError for a file that is none."""
+    return checkpoints.read(path, ("model", "average", "optimiser", "step", "facts"))
 
 
 class Reports(Hook):

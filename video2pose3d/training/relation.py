@@ -10,7 +10,6 @@ import dataclasses
 import json
 import logging
 import math
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +25,7 @@ from video2pose3d.datasets import coco, h36m_images
 from video2pose3d.errors import UserError
 from video2pose3d.keypoints import relation
 from video2pose3d.keypoints._topdown import normalise
+from video2pose3d.training import checkpoints
 from video2pose3d.training.clips import Clips, Data
 from video2pose3d.training.config import find, read_table
 from video2pose3d.training.hooks import Log
@@ -132,7 +132,7 @@ def publish_relation(
     about: what its users should know, beside the config's own table [about].
     """
     config = config if isinstance(config, RelationConfig) else RelationConfig.read(config)
-    state = torch.load(checkpoint, weights_only=True, map_location="cpu")
+    state = checkpoints.read(checkpoint, ("model", "optimiser", "epoch", "scores"))
     model = relation.Model(relation.config_from(state["config"]))
     model.load_state_dict(state["model"])
     facts = {"epochs": str(state["epoch"]), "scores": json.dumps(state["scores"])}
@@ -169,12 +169,10 @@ class _Run:
             "epoch": self.epoch,
             "scores": self.scores,
         }
-        part = path.with_suffix(".part")
-        torch.save(state, part)
-        os.replace(part, path)
+        checkpoints.write(state, path)
 
     def load(self, path: Path) -> None:
-        state = torch.load(path, weights_only=True, map_location="cpu")
+        state = checkpoints.read(path, ("model", "optimiser", "epoch", "scores"))
         try:
             self.model.load_state_dict(state["model"])
             self.optimiser.load_state_dict(state["optimiser"])
