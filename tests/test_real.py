@@ -96,6 +96,14 @@ def test_a_clip_without_people_is_done_and_says_so(tmp_path, data, yolo):
     assert report["people"] == []
 
 
+def test_mediapipe_s_passing_mistakes_are_nobody(tmp_path, data):
+    pytest.importorskip("mediapipe", reason="the mediapipe extra is not installed")
+    clip = data / "videos" / "no_people_cars_intel.mp4"  # it takes a car for a person for 0.6 s
+    done = _run(clip, "-o", tmp_path, "--offline", home=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "no person found" in done.stderr
+
+
 def _nasty(data):
     with (data / "nasty" / "manifest.csv").open(encoding="utf-8") as file:
         rows = {row["file"]: row for row in csv.DictReader(file)}

@@ -97,7 +97,8 @@ def choose_camera(size: tuple[int, int], options: Options) -> Camera:
 
 def watch(clip: Video, networks: Networks, clock: Clock, progress: Progress) -> list[Sighting]:
     """The pass over the pixels: everybody who was seen, and their keypoints."""
-    tracker = tracking.Tracker(clip.fps)
+    follows = networks.detector.finds_one
+    tracker = tracking.Tracker(clip.fps, tracking.FOLLOWED if follows else tracking.Settings())
     found: list[tuple[np.ndarray, np.ndarray]] = []
     done = 0
     networks.detector.reset()

@@ -36,6 +36,10 @@ class Linking:
     rows: dict[int, np.ndarray]
 
 
+# For a detector that follows the one person it finds: it follows its mistakes, too, for a while.
+FOLLOWED = Settings(min_seen_s=1.0)
+
+
 class Tracker:
     """Names people while a clip streams through, and settles who they were at its end.
 
