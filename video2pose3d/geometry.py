@@ -10,6 +10,7 @@ import numpy as np
 
 from video2pose3d import archives
 from video2pose3d.errors import UserError
+from video2pose3d.skeletons import H36M17
 from video2pose3d.structures import Camera
 
 # Field of view along the longer side that is assumed when nobody gives one: between a phone's
@@ -113,3 +114,18 @@ def rotation_about(axis: np.ndarray, angle: np.ndarray) -> np.ndarray:
 def rotate(R: np.ndarray, points: np.ndarray) -> np.ndarray:
     """R (..., 3, 3) times points (..., J, 3)."""
     return points @ np.swapaxes(R, -1, -2)
+
+
+def body_axes(joints: np.ndarray) -> np.ndarray:
+    """Which way people's left, front and up are: (..., 17, 3) joints → (..., 3, 3) unit rows.
+
+    In the joints' own frame, which has to be right-handed. Left by the shoulders and, half as much,
+    the hips; up square to it and to the front.
+    """
+    place = {name: joints[..., j, :] for j, name in enumerate(H36M17.joints)}
+    left = unit(
+        place["left_shoulder"] - place["right_shoulder"]
+        + 0.5 * (place["left_hip"] - place["right_hip"])
+    )  # fmt: skip
+    front = unit(np.cross(left, unit(place["thorax"] - place["pelvis"])))
+    return np.stack([left, front, np.cross(front, left)], axis=-2)

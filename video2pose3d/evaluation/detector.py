@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from video2pose3d.geometry import body_axes, unit
 from video2pose3d.skeletons import H36M17
 
 # Where a detector points, in metres along the body's left, front and up, from a pair's middle;
@@ -36,12 +37,7 @@ def points(joints: np.ndarray) -> np.ndarray:
     the eyes.
     """
     place = {name: joints[:, j] for j, name in enumerate(H36M17.joints)}
-    left = _unit(
-        place["left_shoulder"] - place["right_shoulder"]
-        + 0.5 * (place["left_hip"] - place["right_hip"])
-    )  # fmt: skip
-    front = _unit(np.cross(left, _unit(place["thorax"] - place["pelvis"])))
-    up = np.cross(front, left)
+    _, front, up = np.moveaxis(body_axes(joints), -2, 0)  # (T, 3) each
 
     made = {}
     for pair, by in PAIRS.items():
@@ -49,8 +45,8 @@ def points(joints: np.ndarray) -> np.ndarray:
         middle = (a + b) / 2 + by["up"] * up + by["front"] * front
         made[f"left_{pair}"] = middle + by["width"] * (a - b) / 2
         made[f"right_{pair}"] = middle - by["width"] * (a - b) / 2
-    crown = _unit(place["head"] - place["neck"])
-    look = _unit(front - (front * crown).sum(axis=-1, keepdims=True) * crown)
+    crown = unit(place["head"] - place["neck"])
+    look = unit(front - (front * crown).sum(axis=-1, keepdims=True) * crown)
     made["neck"] = place["neck"] + NOSE["look"] * look + NOSE["crown"] * crown
     made["head"] = made["neck"] + EYES["crown"] * crown + EYES["look"] * look
     made["pelvis"] = (made["left_hip"] + made["right_hip"]) / 2
@@ -78,7 +74,3 @@ def noisy(
     for t, j in np.argwhere(rng.random((T, n)) < 0.002):
         scores[t : t + 10, j] = 0
     return xy + error * pixels[..., None], scores
-
-
-def _unit(v: np.ndarray) -> np.ndarray:
-    return v / np.maximum(np.linalg.norm(v, axis=-1, keepdims=True), 1e-8)

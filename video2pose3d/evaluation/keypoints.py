@@ -9,7 +9,7 @@ import numpy as np
 
 from video2pose3d.evaluation import detector
 from video2pose3d.evaluation.scores import Table
-from video2pose3d.geometry import unit
+from video2pose3d.geometry import body_axes
 from video2pose3d.skeletons import H36M17
 
 COLUMNS = (
@@ -31,7 +31,8 @@ def table(
     expected = detector.points(joints) @ K.T
     millimetres = 1e3 * joints[:, :1, 2:] / K[0, 0]  # a pixel at the pelvis' depth
     errors = (xy - expected[..., :2] / expected[..., 2:]) * millimetres  # (T, 17, 2)
-    body = _body_axes(joints)[:, :2]  # (T, 2, 3): left, up, front as the picture shows them
+    left_up_front = body_axes(joints)[:, [0, 2, 1]]
+    body = left_up_front.swapaxes(1, 2)[:, :2]  # (T, 2, 3): as the picture shows them
     rows = {}
     for j, name in enumerate(H36M17.labels):
         seen = scores[:, j] > 0
@@ -65,12 +66,3 @@ def _correlation(a: np.ndarray, b: np.ndarray) -> float:
     a, b = a - a.mean(), b - b.mean()
     size = float(np.sqrt((a @ a) * (b @ b)))
     return float(a @ b) / size if size > 1e-9 else float("nan")
-
-
-def _body_axes(joints: np.ndarray) -> np.ndarray:
-    """(T, 3, 3) in CAMERA: columns left, up and front of the person."""
-    place = {name: joints[:, j] for j, name in enumerate(H36M17.joints)}
-    left = unit(place["left_shoulder"] - place["right_shoulder"])
-    up = unit(place["thorax"] - place["pelvis"])
-    front = unit(np.cross(left, up))
-    return np.stack([left, np.cross(front, left), front], axis=-1)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from video2pose3d.geometry import unit
+from video2pose3d.geometry import body_axes
 from video2pose3d.skeletons import H36M17
 
 # Metres outwards (a side's own way), forwards and upwards in the trunk's axes: means over motion
@@ -28,13 +28,7 @@ _SIGN = {"left": 1.0, "right": -1.0, "centre": 0.0}
 def joint_centres(points: np.ndarray) -> np.ndarray:
     """(T, J, 3) metres of the joints whose detector's points (T, J, 3) are, in any right-handed
     frame; limbs stay, whose points detectors mean as they are."""
-    place = {name: points[:, j] for j, name in enumerate(H36M17.joints)}
-    left = unit(
-        place["left_shoulder"] - place["right_shoulder"]
-        + 0.5 * (place["left_hip"] - place["right_hip"])
-    )  # fmt: skip
-    front = unit(np.cross(left, unit(place["thorax"] - place["pelvis"])))
-    up = np.cross(front, left)
+    left, front, up = np.moveaxis(body_axes(points), -2, 0)  # (T, 3) each
     out = points.copy()
     for j, name in enumerate(H36M17.joints):
         outwards, ahead, above = _TO_CENTRE.get(name.split("_")[-1], (0.0, 0.0, 0.0))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from video2pose3d.geometry import rotation_about, unit
+from video2pose3d.geometry import body_axes, rotation_about, unit
 from video2pose3d.skeletons import H36M17
 from video2pose3d.training.noise import autoregressive, log_uniform
 from video2pose3d.training.recipe import Recipe
@@ -52,13 +52,8 @@ def detector_points(joints: np.ndarray, rng: np.random.Generator | None) -> np.n
     the eyes. Without `rng`: typical places; with it, each window has a detector of its own.
     """
     B, T = joints.shape[:2]
-    left = unit(
-        joints[:, :, J("left_shoulder")] - joints[:, :, J("right_shoulder")]
-        + 0.5 * (joints[:, :, J("left_hip")] - joints[:, :, J("right_hip")])
-    )  # fmt: skip
-    trunk = unit(joints[:, :, J("thorax")] - joints[:, :, J("pelvis")])
-    front = unit(np.cross(left, trunk))
-    body = np.stack([left, front, np.cross(front, left)], axis=-2)  # rows: left, front, up
+    body = body_axes(joints)  # (B, T, 3, 3) rows: left, front, up
+    front = body[:, :, 1]
 
     def draw(low: float, high: float) -> np.ndarray:
         if rng is None:
