@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 
-from video2pose3d import metrics
 from video2pose3d.datasets.mocap import Mocap
 from video2pose3d.evaluation.filming import AZIMUTHS, CAMERA, KINDS, SEQUENCES, Sequence, film
 from video2pose3d.evaluation.scores import Errors, Score, Table, mean
@@ -62,14 +61,10 @@ def evaluate(lifter: Lifter, data: Path, *, limit: int | None = SEQUENCES) -> Re
 def score(name: str, estimates: list[np.ndarray], truths: list[np.ndarray]) -> Score:
     """Over all frames of all sequences; each sequence (T, 17, 3) metres relative to the pelvis."""
     found, truth = np.concatenate(estimates), np.concatenate(truths)
-    moved = [np.diff(one, axis=0) for one in estimates], [np.diff(one, axis=0) for one in truths]
-    return Score(
-        name,
-        len(truth),
-        1000 * metrics.mpjpe(found, truth),
-        1000 * metrics.p_mpjpe(found, truth),
-        1000 * metrics.mpjpe(*map(np.concatenate, moved)),
+    found_moves, true_moves = (
+        np.concatenate([np.diff(one, axis=0) for one in many]) for many in (estimates, truths)
     )
+    return Score.of(name, found, truth, (found_moves, true_moves))
 
 
 # ------------------------------------------------------------------ where it is good, and where not
