@@ -129,7 +129,8 @@ def test_two_batches_a_step_are_one_of_both(folder, benchmark):
     once, twice = hooks.read_checkpoint(once), hooks.read_checkpoint(twice)
     assert once["step"] == twice["step"] == 6
     assert once["facts"] == twice["facts"]
-    same(once["model"], twice["model"], tolerance=1e-5)
+    # AdamW makes steps of gradients that are nothing but rounding: 1e-5 on some processors.
+    same(once["model"], twice["model"], tolerance=1e-4)
 
 
 @pytest.mark.parametrize("matrices", ["muon", "adamw"])

@@ -41,6 +41,7 @@ from torchvision.models import SwinTransformer
 
 from video2pose3d import skeletons
 from video2pose3d.errors import UserError
+from video2pose3d.files import replacing
 from video2pose3d.keypoints._topdown import crop, normalise, regions
 
 DEFAULT_WEIGHTS = ""  # there are none: `--keypoints auto` never takes this backend
@@ -321,7 +322,8 @@ def save(
         key: (t.to(dtype) if t.is_floating_point() else t).cpu().contiguous()
         for key, t in model.state_dict().items()
     }
-    save_file(tensors, path, {**about, "format": FORMAT, "config": config})
+    with replacing(path) as beside:
+        save_file(tensors, beside, {**about, "format": FORMAT, "config": config})
 
 
 def config_from(table: Mapping[str, Any]) -> Config:

@@ -111,7 +111,7 @@ class _Run:
     scores: dict[str, float] = field(default_factory=dict)
 
     def save(self, path: Path) -> None:
-        """The whole state or nothing: written beside, then renamed."""
+        """The whole state or nothing."""
         state = {
             "backbone": self.backbone.state_dict(),
             "head": self.head.state_dict(),
