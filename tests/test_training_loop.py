@@ -13,7 +13,7 @@ from test_training_windows import sequence
 
 from video2pose3d import discovery, lifters
 from video2pose3d.errors import UserError
-from video2pose3d.training import hooks, optimisers
+from video2pose3d.training import hooks, loop, optimisers
 from video2pose3d.training.config import Data, Optimiser, Schedule, Stage, TrainingConfig
 from video2pose3d.training.loop import train
 from video2pose3d.training.publishing import publish
@@ -116,7 +116,8 @@ def test_six_steps_are_three_and_three(folder, config):
     assert not list((folder / "parts").glob("*.part"))
 
 
-def test_two_batches_a_step_are_one_of_both(folder, benchmark):
+def test_two_batches_a_step_are_one_of_both(folder, benchmark, monkeypatch):
+    monkeypatch.setattr(loop, "half_is_faster", lambda device: False)  # its rounding is visible
     benchmark(train=[sequence(64)])
     settings = Optimiser(1e-3)
     config = TrainingConfig(
@@ -129,8 +130,7 @@ def test_two_batches_a_step_are_one_of_both(folder, benchmark):
     once, twice = hooks.read_checkpoint(once), hooks.read_checkpoint(twice)
     assert once["step"] == twice["step"] == 6
     assert once["facts"] == twice["facts"]
-    # AdamW makes steps of gradients that are nothing but rounding: 1e-5 on some processors.
-    same(once["model"], twice["model"], tolerance=1e-4)
+    same(once["model"], twice["model"], tolerance=1e-5)
 
 
 @pytest.mark.parametrize("matrices", ["muon", "adamw"])
