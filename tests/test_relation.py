@@ -568,6 +568,18 @@ def test_the_command_trains_on_the_views_of_human36m(clips, tmp_path):
     log = rows(tmp_path / "run")
     assert log[1]["loss"] < log[0]["loss"]
     assert relation.build(own, "cpu").skeleton is H36M17
+    measure = ["evaluate", "relation", "--data", str(clips), "--device", "cpu", "--json"]
+    done = CliRunner().invoke(video2pose3d, [*measure, "--weights", str(own)])
+    assert done.exit_code == 0, done.output
+    (table,) = json.loads(done.stdout)
+    measured = {name.split()[0]: value for name, value in table["rows"]["All"].items()}
+    logged = {name: log[-1][name] for name in measured}
+    assert measured == pytest.approx(logged, rel=0.02, abs=1)  # published in half precision
+    assert {"AP", "AR", "PCK", "MSE"} == set(measured)
+    for flags, says in ((["--all"], "no such file"), (["--weights", str(path)], "safetensors")):
+        refused = CliRunner().invoke(video2pose3d, [*measure, *flags])
+        assert refused.exit_code == 1
+        assert says in refused.stderr
     refused = CliRunner().invoke(video2pose3d, [*map(str, arguments), "--steps", "3"])
     assert refused.exit_code == 1
     assert "trained in epochs" in refused.output
