@@ -145,6 +145,10 @@ def _new_run(config: HeadConfig, task: Task, device: torch.device) -> _Run:
         file = begin_with(backbone, config.start)
         origin = {"backbone_sha256": weights.sha256(file)}
         header, _ = lifters.read(file)
+        if config.frozen and header.get("format") == lifters.BACKBONE:
+            what = "a pre-trained backbone, whose motion representation nobody has trained yet"
+            cure = "give lr_backbone, or fine-tune it to a lifter first: video2pose3d train"
+            raise UserError(what, path=file, cure=cure)
         if config.frozen and header.get("normalisation") != NORMALISATION:
             what = "its input is normalised in another way than heads' is"
             raise UserError(what, path=file, cure="fine-tune it: give lr_backbone")
