@@ -31,7 +31,7 @@ BENCHMARKS = {
     default="ssr_stf",
     show_default=True,
     metavar="NAME|PATH",
-    help="The lifter to measure.",
+    help="The lifter to measure; relation: the 2D network's file.",
 )
 @click.option(
     "--poses",
@@ -49,7 +49,18 @@ BENCHMARKS = {
     metavar="NAME",
     help="h36m_metres: the 2D of data_2d_h36m_NAME.npz; gt for exact ones.",
 )
-@click.option("--all", "everything", is_flag=True, help="mocap: all sequences, not 60 of them.")
+@click.option(
+    "--all",
+    "everything",
+    is_flag=True,
+    help="mocap: all sequences, not 60 of them; relation: all clips, not 2000.",
+)
+@click.option(
+    "--body",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="mocap: SMPL's file in the folder of the data, which AMASS's clips need.",
+)
 @click.option(
     "--dump",
     type=click.Path(file_okay=False, path_type=Path),
@@ -66,32 +77,38 @@ BENCHMARKS = {
 @_options.common
 def command(
     dataset: str, data: Path | None, lifter: str, poses: Path | None, keypoints_2d: bool,
-    detections: str, everything: bool, dump: Path | None, output: Path | None, device: str,
-    as_json: bool, quiet: bool,
+    detections: str, everything: bool, body: Path | None, dump: Path | None, output: Path | None,
+    device: str, as_json: bool, quiet: bool,
 ) -> None:  # fmt: skip
     """Measure a lifter on a test set, or a result against a known truth.
 
-    DATASET is one of mocap, h36m, h36m_gt, h36m_metres, 3dhp and humaneva.
+    DATASET is one of mocap, h36m, h36m_gt, h36m_metres, 3dhp, humaneva and relation.
 
     mocap: motion capture filmed by virtual cameras, with noisy and with clean 2D keypoints, beside
-    the mean pose; --data is the folder of its train.npz and test.npz.
+    the mean pose; --data is a folder with train and test, each an .npz or a folder of BVH and
+    AMASS files.
 
     h36m, h36m_gt, h36m_metres, 3dhp, humaneva: the tables of the papers, with weights trained on
     that data set; --data is the folder of its published files, which an error names. h36m is
     MotionBERT's protocol and h36m_metres VideoPose3D's; their figures are not comparable.
 
+    relation: not a lifter but the 2D network that relates images, on the pictures that it was
+    trained for; --data is COCO's folder, or that of Human3.6M's frames.
+
     TRUTH.npz: a clip's exact joints, such as examples/walk_truth.npz, and --poses is what a run
     made of that clip.
     """
-    if dataset == "mocap" or dataset in BENCHMARKS:
+    if dataset in ("mocap", "relation") or dataset in BENCHMARKS:
         if data is None:
             raise click.UsageError(f"{dataset} needs --data, where its files are")
-        if dataset != "mocap":
+        if dataset == "relation":
+            _show([_measure_relation(data, Path(lifter), device, everything)], as_json)
+        elif dataset != "mocap":
             _show([_measure(dataset, data, lifter, device, detections)], as_json)
         elif dump is not None:
-            _dump(data, dump, everything, as_json)
+            _dump(data, body, dump, everything, as_json)
         else:
-            _show(_measure_mocap(data, lifter, device, everything, output), as_json)
+            _show(_measure_mocap(data, body, lifter, device, everything, output), as_json)
         return
     if poses is None:
         raise click.UsageError("a truth needs --poses, what a run made of the same clip")
@@ -127,7 +144,7 @@ def _measure(dataset: str, data: Path, lifter: str, device: str, detections: str
 
 
 def _measure_mocap(
-    data: Path, lifter: str, device: str, everything: bool, output: Path | None
+    data: Path, body: Path | None, lifter: str, device: str, everything: bool, output: Path | None
 ) -> list:
     from video2pose3d import lifters
     from video2pose3d.evaluation import mocap
@@ -135,18 +152,33 @@ def _measure_mocap(
     from video2pose3d.options import Options
 
     ready = lifters.load(find_lifter(Options(lifter=lifter)), choose_device(device))
-    report = mocap.evaluate(ready, data, limit=None if everything else mocap.SEQUENCES)
+    report = mocap.evaluate(
+        ready, data, limit=None if everything else mocap.SEQUENCES, body=body and data / body
+    )
     if output is not None:
         output.mkdir(parents=True, exist_ok=True)
         mocap.plot(report, output / "mocap.png")
     return [*report.scores, *report.tables]
 
 
-def _dump(data: Path, folder: Path, everything: bool, as_json: bool) -> None:
-    from video2pose3d.datasets.mocap import Mocap
+def _measure_relation(data: Path, file: Path, device: str, everything: bool) -> Any:
+    from video2pose3d.errors import UserError
+    from video2pose3d.evaluation import relation
+    from video2pose3d.keypoints.relation import load
+    from video2pose3d.networks import choose_device
+
+    if not file.is_file():
+        cure = "give --weights what `video2pose3d train relation_... --publish FILE` wrote"
+        raise UserError("no such file", path=file, cure=cure)
+    model = load(file).to(choose_device(device))
+    return relation.evaluate(model, data, limit=None if everything else relation.CLIPS)
+
+
+def _dump(data: Path, body: Path | None, folder: Path, everything: bool, as_json: bool) -> None:
+    from video2pose3d.datasets import collection
     from video2pose3d.evaluation import filming
 
-    clips = Mocap.read(data / "test.npz")
+    clips = collection.read(data, "test", body=body and data / body)
     files = filming.dump(filming.film(clips, None if everything else filming.SEQUENCES), folder)
     if as_json:
         click.echo(json.dumps([str(file) for file in files], indent=2))

@@ -1,9 +1,9 @@
 """The sequences of our own benchmark, "mocap17 test 1": motion capture seen by virtual cameras.
 
-Each clip of a motion capture file is cut into sequences of at most 243 frames (at its own 50 fps;
-shorter than 27 left out), and each is filmed by one of four virtual cameras in turn (1000 x 1000
+Each clip of a collection is cut into sequences of at most 243 frames (at its own 50 fps; shorter
+than 27 left out), and each is filmed by one of four virtual cameras in turn (1000 x 1000
 px, f = 1145 px, 5 m from the middle of the person's path, 1.6 m high, at 45, 135, 225 and 315
-degrees); 60 sequences, spread evenly over the file, are taken. The 2D keypoints are what a COCO
+degrees); 60 sequences, spread evenly over all, are taken. The 2D keypoints are what a COCO
 detector gives after conversion to Human3.6M-17 (`detector`), either exact with full scores
 ("clean") or with errors from a generator whose seed is the sequence's number ("noisy"). All
 competitors see the same.
