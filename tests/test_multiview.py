@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from video2pose3d import geometry, metrics, multiview, pipeline
 from video2pose3d.cli import video2pose3d as program
 from video2pose3d.errors import UserError
+from video2pose3d.motion import bones
 from video2pose3d.multiview import Sighted, View, calibrations, refinement, triangulation
 from video2pose3d.multiview.centres import joint_centres
 from video2pose3d.multiview.timing import at_times
@@ -127,11 +128,25 @@ def test_refined_bones_keep_their_lengths_and_bodies_stay_where_they_were_seen()
     xy += rng.normal(0, 4, xy.shape)
     sights = Sights.through(views, xy, np.ones(xy.shape[:-1]))
     raw = triangulation.triangulate(sights)
-    refined, lengths = refinement.refine(sights, raw, raw, np.arange(40) / FPS)
+    refined = refinement.refine(sights, raw, raw, np.arange(40) / FPS)
+    assert bones.variation(refined, H36M17) < bones.variation(raw, H36M17) / 2
+    lengths = bones.lengths(refined, sights.twice, H36M17)
+    refined = refinement.shape(refined, lengths)
     for parent, child in H36M17.bones:
         bone = np.linalg.norm(refined[:, child] - refined[:, parent], axis=-1)
         np.testing.assert_allclose(bone, lengths[child], atol=1e-9)
     assert metrics.mpjpe(refined, joints) < metrics.mpjpe(raw, joints)
+
+
+def test_a_long_clip_refined_in_windows_is_as_if_refined_at_once(monkeypatch):
+    views, joints = rig(3), walk(90)
+    xy = project(joints, views) + np.random.default_rng(1).normal(0, 4, (3, 90, 17, 2))
+    sights, times = Sights.through(views, xy, np.ones((3, 90, 17))), np.arange(90) / FPS
+    raw = triangulation.triangulate(sights)
+    at_once = refinement.refine(sights, raw, raw, times)
+    monkeypatch.setattr(refinement, "_WINDOW", 30)
+    monkeypatch.setattr(refinement, "_OVERLAP", 30)
+    np.testing.assert_allclose(refinement.refine(sights, raw, raw, times), at_once, atol=1e-3)
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -147,11 +147,12 @@ def _body(
         guess = _guess(group, views, frames, raw, fps, lifter)
     raw = np.where(missing[..., None], guess, raw)
     known = np.where(missing[..., None], np.nan, raw)
-    points, lengths = refinement.refine(sights, known, guess, times[frames])
+    points = refinement.refine(sights, known, guess, times[frames])
+    joints = joint_centres(points)
+    lengths = bones.lengths(joints, sights.twice, H36M17)
     if not _STATURES[0] <= scale.stature(lengths) <= _STATURES[1]:
         return None
-    joints = joint_centres(points)
-    joints = refinement.shape(joints, bones.lengths(joints, sights.twice, H36M17))
+    joints = refinement.shape(joints, lengths)
     return _Body(group, frames, valid, sights, raw, points, joints)
 
 
