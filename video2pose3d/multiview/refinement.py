@@ -30,7 +30,11 @@ _FILL = 0.15  # metres that a joint may be from where it was guessed
 _LEAST = 1e-6  # per metre²: rank where nothing is known at all
 _WINDOW, _OVERLAP = 600, 60  # frames
 
-_PARENTS, _CHILDREN = (list(side) for side in zip(*H36M17.bones, strict=True))
+# (B, J): a bone is where its child is less where its parent is.
+_ENDS = np.zeros((len(H36M17.bones), len(H36M17)))
+for _bone, (_parent, _child) in enumerate(H36M17.bones):
+    _ENDS[_bone, [_child, _parent]] = 1, -1
+_CHILDREN = [child for _, child in H36M17.bones]
 
 
 def refine(sights: Sights, points: np.ndarray, guess: np.ndarray, times: np.ndarray) -> np.ndarray:
@@ -80,12 +84,12 @@ def _step(
     matrix, pull = matrix * share[..., None, None], pull * share[..., None]
     along, lack = _bones(joints, lengths)
     firm = np.zeros((n, 1)) if lengths is None else share / _BONE**2
-    np.add.at(pull, (slice(None), _CHILDREN), firm[..., None] * lack)
-    np.add.at(pull, (slice(None), _PARENTS), -firm[..., None] * lack)
+    pull += _ENDS.T @ (firm[..., None] * lack[..., None] * along)
     coefficients, weights = np.zeros((0, 3)), np.zeros((0, joints.shape[1]))
     if n > 2:
         coefficients, span = bends(times)
-        bend = sum(coefficients[:, k, None, None] * joints[k : n - 2 + k] for k in range(3))
+        threes = np.stack([joints[k : n - 2 + k] for k in range(3)])
+        bend = np.einsum("tk,ktji->tji", coefficients, threes)
         usual = np.minimum(_CALM**2 + (bend**2).mean(axis=-1), _ACCELERATION**2)
         weights = (span / _ACCELERATION_TIME)[:, None] / usual
         for k in range(3):
@@ -100,25 +104,23 @@ def _step(
 
 
 def _bones(joints: np.ndarray, lengths: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-    """(T, B, 3) unit vectors along bones, and what these lack of their lengths (J,), in metres."""
-    bone = joints[:, _CHILDREN] - joints[:, _PARENTS]
-    length = np.maximum(np.linalg.norm(bone, axis=-1, keepdims=True), 1e-6)
-    wanted = length if lengths is None else lengths[_CHILDREN][:, None]
-    return bone / length, (wanted - length) * bone / length
+    """(T, B, 3) unit vectors along bones; (T, B) metres that they lack of their lengths (J,)."""
+    bone = _ENDS @ joints
+    length = np.maximum(np.linalg.norm(bone, axis=-1), 1e-6)
+    lack = np.zeros_like(length) if lengths is None else lengths[_CHILDREN] - length
+    return bone / length[..., None], lack
 
 
 def _within_frames(matrix: np.ndarray, along: np.ndarray, firm: np.ndarray) -> np.ndarray:
     """(T, 3 J, 3 J) normal equations of each frame by itself, from those of joints (T, J, 3, 3),
     bones' unit vectors (T, B, 3) and how firm they are (T, 1)."""
     n, J = matrix.shape[:2]
-    held = np.zeros((n, J, 3, J, 3))
+    rows = (_ENDS[..., None] * along[:, :, None]).reshape(n, len(_ENDS), 3 * J)
+    held = np.swapaxes(firm[..., None] * rows, -1, -2) @ rows
+    by_joint = held.reshape(n, J, 3, J, 3)
     for j in range(J):
-        held[:, j, :, j] = matrix[:, j]
-    blocks = firm[..., None, None] * along[..., :, None] * along[..., None, :]
-    for b, (p, c) in enumerate(H36M17.bones):
-        for i, j, sign in ((c, c, 1), (p, p, 1), (c, p, -1), (p, c, -1)):
-            held[:, i, :, j] += sign * blocks[:, b]
-    return held.reshape(n, 3 * J, 3 * J)
+        by_joint[:, j, :, j] += matrix[:, j]
+    return held
 
 
 def _windows(frames: int) -> Iterator[tuple[slice, slice]]:
