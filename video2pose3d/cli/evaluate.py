@@ -49,7 +49,14 @@ BENCHMARKS = {
     metavar="NAME",
     help="h36m_metres: the 2D of data_2d_h36m_NAME.npz; gt for exact ones.",
 )
-@click.option("--all", "everything", is_flag=True, help="mocap: all sequences, not 60 of them.")
+@click.option("--all", "everything", is_flag=True, help="mocap, rigs: all sequences, not 60.")
+@click.option(
+    "--cameras",
+    type=click.IntRange(2, 16),
+    multiple=True,
+    metavar="NUMBER",
+    help="rigs: how many cameras; several times for several rigs.  [default: 2, 3, 4, 8]",
+)
 @click.option(
     "--dump",
     type=click.Path(file_okay=False, path_type=Path),
@@ -66,15 +73,18 @@ BENCHMARKS = {
 @_options.common
 def command(
     dataset: str, data: Path | None, lifter: str, poses: Path | None, keypoints_2d: bool,
-    detections: str, everything: bool, dump: Path | None, output: Path | None, device: str,
-    as_json: bool, quiet: bool,
+    detections: str, everything: bool, cameras: tuple[int, ...], dump: Path | None,
+    output: Path | None, device: str, as_json: bool, quiet: bool,
 ) -> None:  # fmt: skip
     """Measure a lifter on a test set, or a result against a known truth.
 
-    DATASET is one of mocap, h36m, h36m_gt, h36m_metres, 3dhp and humaneva.
+    DATASET is one of mocap, rigs, h36m, h36m_gt, h36m_metres, 3dhp and humaneva.
 
     mocap: motion capture filmed by virtual cameras, with noisy and with clean 2D keypoints, beside
     the mean pose; --data is the folder of its train.npz and test.npz.
+
+    rigs: the same motion capture filmed by several calibrated cameras at once, and what multiview
+    makes of it, as triangulated and as refined; --data is the folder of test.npz.
 
     h36m, h36m_gt, h36m_metres, 3dhp, humaneva: the tables of the papers, with weights trained on
     that data set; --data is the folder of its published files, which an error names. h36m is
@@ -83,10 +93,12 @@ def command(
     TRUTH.npz: a clip's exact joints, such as examples/walk_truth.npz, and --poses is what a run
     made of that clip.
     """
-    if dataset == "mocap" or dataset in BENCHMARKS:
+    if dataset in ("mocap", "rigs") or dataset in BENCHMARKS:
         if data is None:
             raise click.UsageError(f"{dataset} needs --data, where its files are")
-        if dataset != "mocap":
+        if dataset == "rigs":
+            _show(_measure_rigs(data, lifter, device, everything, cameras), as_json)
+        elif dataset != "mocap":
             _show([_measure(dataset, data, lifter, device, detections)], as_json)
         elif dump is not None:
             _dump(data, dump, everything, as_json)
@@ -140,6 +152,20 @@ def _measure_mocap(
         output.mkdir(parents=True, exist_ok=True)
         mocap.plot(report, output / "mocap.png")
     return [*report.scores, *report.tables]
+
+
+def _measure_rigs(
+    data: Path, lifter: str, device: str, everything: bool, cameras: tuple[int, ...]
+) -> list:
+    from video2pose3d import lifters
+    from video2pose3d.evaluation import rigs
+    from video2pose3d.evaluation.filming import SEQUENCES
+    from video2pose3d.networks import choose_device, find_lifter
+    from video2pose3d.options import Options
+
+    ready = lifters.load(find_lifter(Options(lifter=lifter)), choose_device(device))
+    limit = None if everything else SEQUENCES
+    return rigs.evaluate(ready, data, cameras=cameras or rigs.CAMERAS, limit=limit)
 
 
 def _dump(data: Path, folder: Path, everything: bool, as_json: bool) -> None:
