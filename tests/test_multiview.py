@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 
 from video2pose3d import geometry, metrics, multiview, pipeline
 from video2pose3d.cli import video2pose3d as program
+from video2pose3d.datasets.mocap import Mocap
 from video2pose3d.errors import UserError
 from video2pose3d.motion import bones
-from video2pose3d.multiview import Sighted, View, calibrations, refinement, triangulation
+from video2pose3d.multiview import Sighted, View, calibrations, centres, refinement, triangulation
 from video2pose3d.multiview.centres import joint_centres
 from video2pose3d.multiview.timing import at_times
 from video2pose3d.multiview.triangulation import Sights
@@ -25,6 +26,7 @@ from video2pose3d.options import Options
 from video2pose3d.pipeline import Sighting
 from video2pose3d.skeletons import H36M17
 from video2pose3d.structures import Camera, Keypoints2D, Track
+from video2pose3d.training.detector import detector_points
 
 SIZE = (1280, 960)
 FPS = 50.0
@@ -240,6 +242,35 @@ def test_a_joint_that_one_camera_sees_is_filled_by_the_lifter(lifter):
 @pytest.fixture(scope="module")
 def lifter():
     return figures.networks().lifter
+
+
+def test_trunk_and_head_are_where_the_training_split_has_them(data):
+    """The constants of `centres`, fitted again."""
+    clips = Mocap.read(data / "mocap" / "train.npz")
+    joints = clips.positions[::20].astype(np.float64)
+    points = detector_points(joints[:, None], np.random.default_rng(0))[:, 0]
+    axes = geometry.body_axes(points)
+    aside, along = centres.posture(points, axes)
+    moves = (joints - points) @ np.swapaxes(axes, -1, -2)
+
+    def fitted(features, wanted):
+        unsure = 0.02**2 * len(features) * np.eye(features.shape[1])
+        return np.linalg.solve(features.T @ features + unsure, features.T @ wanted)
+
+    for name, (left, forwards, upwards) in centres.BY_POSTURE.items():
+        move = moves[:, H36M17.index(name)]
+        np.testing.assert_allclose(fitted(aside, move[:, 0]), left, atol=0.02)
+        np.testing.assert_allclose(fitted(along, move[:, 1]), forwards, atol=0.02)
+        np.testing.assert_allclose(fitted(along, move[:, 2]), upwards, atol=0.02)
+
+
+def test_centres_turn_with_the_body_and_grow_with_its_trunk():
+    points = walk(5)
+    R = cv2.Rodrigues(np.array([0.4, -1.0, 2.0]))[0]
+    np.testing.assert_allclose(joint_centres(points @ R.T + 3), joint_centres(points) @ R.T + 3)
+    trunk = H36M17.indices("spine", "thorax", "neck", "head")
+    np.testing.assert_allclose(joint_centres(points * 0.6)[:, trunk],
+                               joint_centres(points)[:, trunk] * 0.6)  # fmt: skip
 
 
 def test_clips_out_of_time_meet_at_the_first_ones_times():

@@ -23,7 +23,7 @@ _ITERATIONS = 12
 _FREE = 3  # of them before bones are held to their lengths
 _ERROR_TIME = 0.1  # seconds that a detector's errors last
 # m/s² of a joint: of one that hardly moves, and at most. Jerks beyond are the detector's.
-_CALM, _ACCELERATION = 3.0, 8.0
+_CALM, _ACCELERATION = 2.0, 8.0
 _ACCELERATION_TIME = 0.1  # seconds that it lasts
 _BONE = 0.01  # metres that a bone may differ from its length
 _FILL = 0.15  # metres that a joint may be from where it was guessed
