@@ -18,7 +18,15 @@ from video2pose3d.cli import video2pose3d as program
 from video2pose3d.datasets.mocap import Mocap
 from video2pose3d.errors import UserError
 from video2pose3d.motion import bones
-from video2pose3d.multiview import Sighted, View, calibrations, centres, refinement, triangulation
+from video2pose3d.multiview import (
+    Sighted,
+    View,
+    calibrations,
+    centres,
+    doubts,
+    refinement,
+    triangulation,
+)
 from video2pose3d.multiview.centres import joint_centres
 from video2pose3d.multiview.timing import at_times
 from video2pose3d.multiview.triangulation import Sights
@@ -204,6 +212,28 @@ def test_a_rig_of_another_unit_gives_nobody_but_one_clear_line():
     small = [replace(c, view=replace(c.view, t=c.view.t / 10)) for c in cameras]
     with pytest.raises(UserError, match="metres"):
         found(small)
+
+
+def test_a_camera_that_was_moved_is_named_and_others_are_not():
+    cameras = filmed([walk(), walk(shift=(0.9, 0.3), seed=2)], rig(4), noise=4)
+    assert not found(cameras).warnings
+    camera = cameras[2].view.camera
+    shift = np.array([[0, 0, -25.0], [0, 0, 15.0], [0, 0, 0]])
+    moved = replace(camera, K=camera.K + shift)
+    cameras[2] = replace(cameras[2], view=replace(cameras[2].view, camera=moved))
+    (warning,) = found(cameras).warnings
+    assert "cam2" in warning
+    assert "(+2" in warning  # to the right by some of the 25 px
+
+
+@pytest.mark.parametrize(("height", "doubted"), [(None, 0), (1.7, 0), (1.2, 1), (2.4, 1)])
+def test_a_height_that_the_calibration_contradicts_is_said(height, doubted):
+    assert len(doubts.other_size(1.65, height)) == doubted
+
+
+def test_smoothing_again_is_refused_in_one_line():
+    with pytest.raises(UserError, match="--smooth"):
+        multiview.run(["a.mp4", "b.mp4"], "rig.npz", smooth="none")
 
 
 def test_the_frames_of_reference_agree():
