@@ -48,6 +48,12 @@ from video2pose3d.options import Options
     help="2D to 3D network, for joints that fewer than two cameras see.",
 )
 @click.option(
+    "--height",
+    type=float,
+    metavar="METRES",
+    help="Body height of the (largest) person, to check the calibration's unit by.",
+)
+@click.option(
     "--foot-lock",
     type=click.Choice(["auto", "off"]),
     default=Options.foot_lock,

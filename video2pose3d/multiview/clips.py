@@ -18,7 +18,7 @@ import numpy as np
 
 from video2pose3d import pipeline, tracking
 from video2pose3d.errors import UserError
-from video2pose3d.multiview import calibrations
+from video2pose3d.multiview import calibrations, doubts
 from video2pose3d.multiview.calibrations import View
 from video2pose3d.multiview.people import Sighted
 from video2pose3d.multiview.reconstruction import reconstruct
@@ -52,6 +52,9 @@ def run(
             "finding the cameras from the people themselves isn't there yet",
             cure="give --calibration FILE",
         )
+    if chosen.smooth != Options.smooth:
+        raise UserError("several views are smoothed while they are triangulated",
+                        cure="leave out --smooth")  # fmt: skip
     if len(sources) < 2:
         raise UserError("several views are needed", cure="give a clip of each camera")
     offsets = [0.0] * len(sources) if offsets is None else list(offsets)
@@ -94,6 +97,8 @@ def process(
         )  # fmt: skip
     scene = found.scene
     warnings = [*(warning for clip in clips for warning in clip.warnings), *found.warnings]
+    if found.qualities:
+        warnings += doubts.other_size(found.qualities[0].stature, options.height)
     report = {
         "schema_version": pipeline.REPORT_VERSION,
         "input": describe_clip(clips[0]),
