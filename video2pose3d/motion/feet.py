@@ -12,8 +12,8 @@ import numpy as np
 from video2pose3d.motion.clock import LONGEST_GAP, runs, segments
 from video2pose3d.skeletons import H36M17
 
-_FADE = 0.2  # seconds
-_FURTHEST = 0.15  # metres that an ankle is moved; more is no error of a standing foot
+_FADE = 0.3  # seconds
+_FURTHEST = 0.08  # metres that an ankle is moved; what lacks more is rather the pose or the place
 _LEGS = (
     H36M17.indices("right_hip", "right_knee", "right_ankle"),
     H36M17.indices("left_hip", "left_knee", "left_ankle"),
