@@ -13,7 +13,7 @@ from video2pose3d.motion.clock import LONGEST_GAP, runs, segments
 from video2pose3d.skeletons import H36M17
 
 _FADE = 0.3  # seconds
-_FURTHEST = 0.08  # metres that an ankle is moved; what lacks more is rather the pose or the place
+_FURTHEST = 0.06  # metres that an ankle is moved; what lacks more is rather the pose or the place
 _LEGS = (
     H36M17.indices("right_hip", "right_knee", "right_ankle"),
     H36M17.indices("left_hip", "left_knee", "left_ankle"),
