@@ -25,7 +25,9 @@ _TRUST = np.zeros(len(H36M17))
 _TRUST[_both("wrist", "ankle")] = 0.8
 _TRUST[_both("knee", "elbow")] = 0.4
 _WILD = 0.2  # metres: a joint seen so far beside is rather a wrong keypoint
-_SIGMA = 0.1  # seconds, of the smoothing: with less, detectors' shaking comes in; lifters shake less
+_SIGMA = (
+    0.1  # seconds, of the smoothing: with less, detectors' shaking comes in; lifters shake less
+)
 
 
 def offsets(residuals: np.ndarray, scores: np.ndarray, times: np.ndarray) -> np.ndarray:
