@@ -137,7 +137,7 @@ def _batches(clip: Video) -> Iterator[list[np.ndarray]]:
 def bridge(
     track: Track, xy: np.ndarray, scores: np.ndarray, size: tuple[int, int], fps: float
 ) -> Sighting:
-    """Keypoints (T, 17, 2), (T, 17) of the track's frames: left and right as people move (sides.py),
+    """Keypoints (T, 17, 2), (T, 17) of the track's frames: limbs on their own sides (sides.py), and
     short gaps filled with score 0."""
     xy, scores = sides.mend(xy, scores, track.frames / fps)
     frames, valid = tracking.bridge(track.frames, fps=fps)
