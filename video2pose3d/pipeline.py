@@ -18,7 +18,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from video2pose3d import geometry, lifters, motion, tracking, video
+from video2pose3d import geometry, lifters, motion, sides, tracking, video
 from video2pose3d.networks import Networks
 from video2pose3d.options import Options
 from video2pose3d.report import Clock, as_json, describe_clip, describe_person, versions
@@ -139,7 +139,9 @@ def _batches(clip: Video) -> Iterator[list[np.ndarray]]:
 def bridge(
     track: Track, xy: np.ndarray, scores: np.ndarray, size: tuple[int, int], fps: float
 ) -> Sighting:
-    """Keypoints (T, 17, 2), (T, 17) of the track's frames, with its short gaps filled: score 0."""
+    """Keypoints (T, 17, 2), (T, 17) of the track's frames: limbs on their own sides (sides.py), and
+    short gaps filled with score 0."""
+    xy, scores = sides.mend(xy, scores, track.frames / fps)
     frames, valid = tracking.bridge(track.frames, fps=fps)
     sure = np.zeros((len(frames), scores.shape[1]), dtype=np.float32)
     sure[valid] = scores
