@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from video2pose3d.cli import _options
+from video2pose3d.options import Options
 
 # The papers' tables, and the module that reads the files of each.
 BENCHMARKS = {
@@ -49,7 +50,16 @@ BENCHMARKS = {
     metavar="NAME",
     help="h36m_metres: the 2D of data_2d_h36m_NAME.npz; gt for exact ones.",
 )
-@click.option("--all", "everything", is_flag=True, help="mocap: all sequences, not 60 of them.")
+@click.option(
+    "--relate-weights",
+    default=Options.relate_weights,
+    show_default=True,
+    metavar="NAME|PATH",
+    help="relate: the network to measure.",
+)
+@click.option(
+    "--all", "everything", is_flag=True, help="mocap, relate: all sequences, not some of them."
+)
 @click.option(
     "--dump",
     type=click.Path(file_okay=False, path_type=Path),
@@ -66,15 +76,18 @@ BENCHMARKS = {
 @_options.common
 def command(
     dataset: str, data: Path | None, lifter: str, poses: Path | None, keypoints_2d: bool,
-    detections: str, everything: bool, dump: Path | None, output: Path | None, device: str,
-    as_json: bool, quiet: bool,
+    detections: str, relate_weights: str, everything: bool, dump: Path | None,
+    output: Path | None, device: str, as_json: bool, quiet: bool,
 ) -> None:  # fmt: skip
     """Measure a lifter on a test set, or a result against a known truth.
 
-    DATASET is one of mocap, h36m, h36m_gt, h36m_metres, 3dhp and humaneva.
+    DATASET is one of mocap, relate, h36m, h36m_gt, h36m_metres, 3dhp and humaneva.
 
     mocap: motion capture filmed by virtual cameras, with noisy and with clean 2D keypoints, beside
     the mean pose; --data is the folder of its train.npz and test.npz.
+
+    relate: how much --relate mends, on motion capture seen by rigs of 1 to 8 random cameras, with
+    noisy and with clean 2D keypoints, and what the lifter makes of them; --data as for mocap.
 
     h36m, h36m_gt, h36m_metres, 3dhp, humaneva: the tables of the papers, with weights trained on
     that data set; --data is the folder of its published files, which an error names. h36m is
@@ -83,10 +96,12 @@ def command(
     TRUTH.npz: a clip's exact joints, such as examples/walk_truth.npz, and --poses is what a run
     made of that clip.
     """
-    if dataset == "mocap" or dataset in BENCHMARKS:
+    if dataset in ("mocap", "relate") or dataset in BENCHMARKS:
         if data is None:
             raise click.UsageError(f"{dataset} needs --data, where its files are")
-        if dataset != "mocap":
+        if dataset == "relate":
+            _show([_measure_relation(data, relate_weights, lifter, device, everything)], as_json)
+        elif dataset != "mocap":
             _show([_measure(dataset, data, lifter, device, detections)], as_json)
         elif dump is not None:
             _dump(data, dump, everything, as_json)
@@ -107,7 +122,6 @@ def _measure(dataset: str, data: Path, lifter: str, device: str, detections: str
     from video2pose3d import datasets, lifters
     from video2pose3d.evaluation import h36m, humaneva, mpi_inf_3dhp
     from video2pose3d.networks import choose_device, find_lifter
-    from video2pose3d.options import Options
 
     reader = importlib.import_module(f"video2pose3d.datasets.{BENCHMARKS[dataset]}")
     datasets.find(data, reader.FILE, reader.WHERE)  # missing data are said before other troubles
@@ -132,7 +146,6 @@ def _measure_mocap(
     from video2pose3d import lifters
     from video2pose3d.evaluation import mocap
     from video2pose3d.networks import choose_device, find_lifter
-    from video2pose3d.options import Options
 
     ready = lifters.load(find_lifter(Options(lifter=lifter)), choose_device(device))
     report = mocap.evaluate(ready, data, limit=None if everything else mocap.SEQUENCES)
@@ -140,6 +153,17 @@ def _measure_mocap(
         output.mkdir(parents=True, exist_ok=True)
         mocap.plot(report, output / "mocap.png")
     return [*report.scores, *report.tables]
+
+
+def _measure_relation(data: Path, relation: str, lifter: str, device: str, everything: bool) -> Any:
+    from video2pose3d import lifters, relate, weights
+    from video2pose3d.evaluation.relation import SEQUENCES, evaluate
+    from video2pose3d.networks import choose_device, find_lifter
+
+    where = choose_device(device)
+    network = relate.load(weights.find(relation, kind="relation"), where)
+    ready = lifters.load(find_lifter(Options(lifter=lifter)), where)
+    return evaluate(network, ready, data, limit=None if everything else SEQUENCES)
 
 
 def _dump(data: Path, folder: Path, everything: bool, as_json: bool) -> None:

@@ -61,15 +61,21 @@ class Sequence:
 
 def film(mocap: Mocap, limit: int | None = None) -> list[Sequence]:
     """The sequences of the benchmark, always the same for the same file."""
-    pieces = []
-    for clip, length in enumerate(mocap.length):
-        for at in range(0, length, LONGEST):
-            if min(LONGEST, length - at) >= SHORTEST:
-                pieces.append((clip, at, min(LONGEST, length - at)))
-    numbers = range(len(pieces))
-    if limit is not None and limit < len(pieces):
-        numbers = np.linspace(0, len(pieces) - 1, limit).astype(int)
-    return [_film_one(mocap, int(n), *pieces[n]) for n in numbers]
+    return [_film_one(mocap, *piece) for piece in pieces(mocap, limit)]
+
+
+def pieces(mocap: Mocap, limit: int | None) -> list[tuple[int, int, int, int]]:
+    """Number, clip, first frame and frames of each sequence; limit: so many, spread evenly."""
+    every = [
+        (clip, at, min(LONGEST, length - at))
+        for clip, length in enumerate(mocap.length.tolist())
+        for at in range(0, length, LONGEST)
+        if min(LONGEST, length - at) >= SHORTEST
+    ]
+    numbers = range(len(every))
+    if limit is not None and limit < len(every):
+        numbers = np.linspace(0, len(every) - 1, limit).astype(int).tolist()
+    return [(n, *every[n]) for n in numbers]
 
 
 def _film_one(mocap: Mocap, number: int, clip: int, first: int, length: int) -> Sequence:

@@ -48,8 +48,8 @@ def mend(relation: Relation, people: Sequence[Keypoints2D], camera: Camera) -> l
     """Everybody's keypoints in one view, in the same frames; each person by themselves.
 
     people: in H36M17 px, any number of frames, gaps allowed; a keypoint counts as not seen where
-    its score is 0. Where a frame shows something of the person, such a joint is filled in, with score
-    FILLED; all other scores stay.
+    its score is 0. Where a frame shows something of the person, such a joint is filled in, with
+    score FILLED; all other scores stay.
     """
     mended = []
     for person in people:

@@ -128,12 +128,11 @@ class _Joints(nn.Module):
         self.norm = nn.LayerNorm(config.C)
         self.head = nn.Linear(config.C, J * config.c)
         inside = config.c + evidence
-        self.mlp = nn.Sequential(
-            nn.Linear(inside, config.hidden), nn.GELU(), nn.Linear(config.hidden, taps + 2 + more)
-        )
+        out = nn.Linear(config.hidden, taps + 2 + more)
+        nn.init.zeros_(out.weight)
+        nn.init.zeros_(out.bias)
+        self.mlp = nn.Sequential(nn.Linear(inside, config.hidden), nn.GELU(), out)
         self.parts = [taps, 2, more]
-        nn.init.zeros_(self.mlp[2].weight)
-        nn.init.zeros_(self.mlp[2].bias)
 
     def forward(self, Z: Tensor, evidence: Tensor, taps: Tensor) -> tuple[Tensor, Tensor]:
         Y = self.head(self.norm(Z)).view(*evidence.shape[:4], -1)

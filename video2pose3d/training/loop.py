@@ -102,7 +102,7 @@ def new_lifter(config: TrainingConfig) -> nn.Module:
     return model
 
 
-def per_step(config: TrainingConfig) -> int:
+def per_step(config: RunConfig) -> int:
     """How many batches a step takes, in all processes together."""
     return config.optimiser.accumulate * processes()
 

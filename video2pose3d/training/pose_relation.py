@@ -31,7 +31,7 @@ from video2pose3d.training.runner import join
 from video2pose3d.training.validation import Watch
 
 TASK = "pose_relation"
-NEAR = 0.03  # half sizes of the person: some 25 mm
+NEAR = 0.02  # half sizes of the person: some 17 mm
 WATCHED = 1, 4  # views of the rigs that are measured at every report
 
 
