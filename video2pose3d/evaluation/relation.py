@@ -19,7 +19,7 @@ import numpy as np
 from video2pose3d import lifters, relate
 from video2pose3d.datasets.mocap import Mocap
 from video2pose3d.evaluation.filming import CAMERA, KINDS, pieces
-from video2pose3d.evaluation.scores import Errors, Table
+from video2pose3d.evaluation.scores import Errors, Table, mean
 from video2pose3d.skeletons import H36M17
 from video2pose3d.structures import Keypoints2D
 from video2pose3d.training.cameras import Cameras
@@ -75,10 +75,9 @@ def evaluate(
             ]
             after = lift(lifter, filmed, [xy[0] for xy, _ in mended], [s[0] for _, s in mended],
                          mocap.fps)  # fmt: skip
-            errors = [_errors(f, kind, V, xy) for f, (xy, _) in zip(filmed, mended, strict=True)]
-            name = f"{V} view{'s' if V > 1 else ''}, {kind}"
-            rows[name] = _row(*(np.concatenate(e) for e in zip(*errors, strict=True)),
-                              before, after)  # fmt: skip
+            parts = [_errors(f, kind, V, xy) for f, (xy, _) in zip(filmed, mended, strict=True)]
+            errors = [np.concatenate(part) for part in zip(*parts, strict=True)]
+            rows[f"{V} view{'s' if V > 1 else ''}, {kind}"] = _row(errors, before, after)
     return Table('"mocap17 rigs 1"', COLUMNS, rows)
 
 
@@ -144,15 +143,17 @@ def _errors(filmed: Filmed, kind: str, V: int, mended: np.ndarray) -> tuple[np.n
     )  # fmt: skip
 
 
-def _row(mm, mended_mm, px, mended_px, unseen, before: Errors, after: Errors) -> tuple[float, ...]:
+def _row(errors: list[np.ndarray], before: Errors, after: Errors) -> tuple[float, ...]:
+    """errors: as `_errors` gives them, of all pieces; before, after: of the poses lifted."""
+    mm, mended_mm, px, mended_px, unseen = errors
+
     def changed(a: float, b: float) -> tuple[float, float, float]:
         return a, b, 100 * (b / a - 1) if a > 0 else float("nan")
 
     return (
         *changed(float(np.median(mm)), float(np.median(mended_mm))),
-        *changed(float(mm.mean()), float(mended_mm.mean())),
+        *changed(mean(mm), mean(mended_mm)),
         float(np.median(px)), float(np.median(mended_px)),
         float(np.median(unseen)) if len(unseen) else float("nan"),
-        float(before.p1.mean()), float(after.p1.mean()),
-        float(before.p2.mean()), float(after.p2.mean()),
+        mean(before.p1), mean(after.p1), mean(before.p2), mean(after.p2),
     )  # fmt: skip

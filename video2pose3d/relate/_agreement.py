@@ -16,12 +16,14 @@ from __future__ import annotations
 
 import numpy as np
 
+Array = np.ndarray
 ROUNDS = 8
 STEADY = 0.1  # how much speaks for q = 1, beside a frame's 17 keypoints
+MODEST = 0.01, 0.05  # how much speaks for A = 0 and c = 0, beside a frame's 17 keypoints
 DOUBT = 4.0  # times the error that was expected: a keypoint so far off counts half
 
 
-def agree(xy: np.ndarray, errors: np.ndarray) -> np.ndarray:
+def agree(xy: Array, errors: Array) -> Array:
     """Keypoints (B, T, V, J, 2) → where all views agree that they are, the same, V >= 2.
 
     errors: (B, T, V, J) how far off each is expected to be, above 0, in the same unit, of which a
@@ -45,7 +47,7 @@ def agree(xy: np.ndarray, errors: np.ndarray) -> np.ndarray:
     return seen.swapaxes(1, 2)
 
 
-def _main_axes(x: np.ndarray, weight: np.ndarray) -> np.ndarray:
+def _main_axes(x: Array, weight: Array) -> Array:
     """Points as the three main axes of what is seen, of unit size: (B, V, T, J, 2) → (B, T, J, 3).
 
     A view counts as its keypoints do on average.
@@ -58,21 +60,22 @@ def _main_axes(x: np.ndarray, weight: np.ndarray) -> np.ndarray:
     return (S / (S.std(axis=1, keepdims=True) + 1e-9)).reshape(B, T, J, 3)
 
 
-def _see(S: np.ndarray, A: np.ndarray, c: np.ndarray, u: np.ndarray, q: np.ndarray) -> np.ndarray:
+def _see(S: Array, A: Array, c: Array, u: Array, q: Array) -> Array:
     """The equation above: (B, V, T, J, 2)."""
     above, below = _seen_along(S, A, c)
     return (u + above) / np.maximum(q + below, 0.2)
 
 
-def _seen_along(S: np.ndarray, A: np.ndarray, c: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """A S (B, V, T, J, 2) and c S (B, V, T, J, 1) of A (B, V, 2, 3) and c (B, V, 1, 3)."""
+def _seen_along(S: Array, A: Array, c: Array) -> tuple[Array, Array]:
+    """A S (B, V, T, J, 2) and c S (B, V, T, J, 1)."""
     B, T, J, _ = S.shape
     flat = S.reshape(B, 1, T * J, 3)
-    return tuple((flat @ m.swapaxes(2, 3)).reshape(B, -1, T, J, m.shape[2]) for m in (A, c))
+    along_A, along_c = (flat @ m.swapaxes(2, 3) for m in (A, c))  # (B, V, T * J, n)
+    return along_A.reshape(B, -1, T, J, 2), along_c.reshape(B, -1, T, J, 1)
 
 
-def _cameras(S, u, q, x, trust):
-    """A and c: A S - x c S = x q - u, linear in both."""
+def _cameras(S: Array, u: Array, q: Array, x: Array, trust: Array) -> tuple[Array, Array]:
+    """A (B, V, 2, 3) and c (B, V, 1, 3): A S - x c S = x q - u, linear in both."""
     B, V, T, J, _ = x.shape
     S = np.broadcast_to(S[:, None], (B, V, T, J, 3))
     none = np.zeros_like(S)
@@ -86,13 +89,13 @@ def _cameras(S, u, q, x, trust):
     told = (x * q - u).reshape(B, V, T * J * 2, 1)
     w = trust / (trust.mean(axis=(2, 3), keepdims=True) + 1e-12)
     weighted = (rows * np.repeat(w.reshape(B, V, T * J, 1), 2, axis=2)).swapaxes(2, 3)
-    modest = T * np.diag([0.01] * 6 + [0.05] * 3)  # perspective is a small thing
+    modest = T * np.diag([MODEST[0]] * 6 + [MODEST[1]] * 3)
     m = np.linalg.solve(weighted @ rows + modest, weighted @ told)[..., 0].reshape(B, V, 3, 3)
     return m[:, :, :2], m[:, :, 2:]
 
 
-def _points(S, A, c, u, q, x, trust):
-    """S from all views: (A - x c) S = x q - u, by least squares."""
+def _points(S: Array, A: Array, c: Array, u: Array, q: Array, x: Array, trust: Array) -> Array:
+    """S (B, T, J, 3) from all views: (A - x c) S = x q - u; a step from where it was."""
     rows = A[:, :, None, None] - x[..., None] * c[:, :, None, None]  # (B, V, T, J, 2, 3)
     told = x * q - u
     rows, told, w = (
@@ -108,8 +111,8 @@ def _points(S, A, c, u, q, x, trust):
     return S + np.clip(step, -1, 1)
 
 
-def _frames(S, A, c, x, trust):
-    """u and q of each frame and view: u - x q = x c S - A S; q near 1 where little tells."""
+def _frames(S: Array, A: Array, c: Array, x: Array, trust: Array) -> tuple[Array, Array]:
+    """u (B, V, T, 1, 2) and q (B, V, T, 1, 1): u - x q = x c S - A S; q near 1 where little tells."""
     above, below = _seen_along(S, A, c)
     told = x * below - above  # (B, V, T, J, 2)
     w = trust[..., None]

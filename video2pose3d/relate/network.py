@@ -8,12 +8,17 @@ equation numbers are the paper's.
 
 Where it differs from the paper, and why:
 - What comes out is added to what came in, and at first nothing is: a fresh network changes nothing.
+- A token also holds from where each joint is to where it was and will be. At the end of each part
+  it tells its joints (the one thing here with a value a joint) how far to go along which of these
+  ways: smoothing that the network adapts, which is learnt sooner than coordinates are.
 - There is no E_3D: cameras are unknown, any number, in any order, and no position stands for one.
-- A token also holds from where each joint is to where all views agree on (`_agreement`): what
-  cameras of unknown places tell of each other is a matter of a window's thousand keypoints, and of
-  algebra, that attention between the views of one instant can't do.
+  How they stand to each other is a matter of a window's thousand keypoints, and of algebra, that
+  attention between the views of one instant can't do: `_agreement` does it, between the two parts,
+  with what the first made of the keypoints and how sure it is of them. The second part's tokens
+  hold from where each joint is to where all views agree that it is.
 
-Axes: B batch, T frames, V views, J joints, C channels; f: frames of a window.
+Parameters: 1,217,866. Axes: B batch, T frames, V views, J joints, C channels; f: frames of the
+longest window.
 """
 
 from __future__ import annotations
@@ -25,13 +30,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from video2pose3d.lifters._transformer import Transformer
+from video2pose3d.lifters._transformer import Axis, Transformer
 from video2pose3d.relate._agreement import agree
 from video2pose3d.skeletons import H36M17
 
 J = len(H36M17)
-
-
 AROUND = tuple(sign * n for n in (1, 2, 3, 5, 8, 12) for sign in (-1, 1))  # frames from here
 LENS = 10.0  # errors are some hundredths of the person's half size
 USUAL = 0.03  # half sizes of the person: the error that a fresh network expects
@@ -60,9 +63,9 @@ class Mended(NamedTuple):
 
 
 class Model(nn.Module):
-    """(B, T, V, J, 3) x, y, score as `_inputs.prepare` makes them → Mended in the same axes and
+    """(B, T, V, J, 3) x, y, score as `_inputs.prepare` makes them → Mended, the same axes and unit.
 
-    unit. T <= f; any V, in any order.
+    T <= f; any V, in any order. The unit is half the person's size.
     """
 
     def __init__(self, config: Config | None = None):
@@ -78,41 +81,41 @@ class Model(nn.Module):
         self.together = _Joints(config, evidence=2 * (2 * A + 2) + A + 1, taps=2 * A + 1)
 
     def forward(self, x: Tensor) -> Mended:
-        T = x.shape[1]
-        if self.config.f < T:
-            raise ValueError(f"this network takes at most {self.config.f} frames, got {T}")
-        # In training any part of the positions, or the first would be the only ones learnt.
-        spare = self.config.f - T
-        first = int(torch.randint(spare + 1, ())) if self.training else spare // 2
-        xy, scores = x[..., :2], x[..., 2:]
+        Z, alone, log_errors = self._over_time(x)
+        errors = USUAL * log_errors.squeeze(-1).exp()
+        xy = self._over_views(Z, x[..., :2], alone, log_errors, _agreed(alone, errors))
+        return Mended(xy, alone, errors)
 
+    def _over_time(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Tokens (B, T, V, C), keypoints (B, T, V, J, 2), log errors in USUAL's (B, T, V, J, 1)."""
+        xy, scores = x[..., :2], x[..., 2:]
         taps = around(xy, AROUND) - xy.unsqueeze(4)
         near = _magnified(taps)
-        Z = (
-            self.embed(torch.cat([x, near], dim=-1).flatten(3))
-            + self.E_time[first : first + T, None]
-        )
-        Z = self.time(Z)  # eq. 13, 10 and 11: (B, T, V, C)
-        change, more = self.alone(Z, torch.cat([near, _now_and_then(scores)], dim=-1), taps)
-        alone, log_errors = xy + change, more.clamp(-4, 4)
-        errors = USUAL * log_errors.squeeze(-1).exp()
+        Z = self.embed(torch.cat([x, near], dim=-1).flatten(3))
+        Z = self.time(Z + self._positions(x.shape[1]))  # eq. 13, 10, 11
+        change, more = self.alone(Z, torch.cat([near, _then_and_now(scores)], dim=-1), taps)
+        return Z, xy + change, more.clamp(-4, 4)
 
-        agreed = _agreed(alone, errors)
-        there = agreed.unsqueeze(4) - alone.unsqueeze(4)
-        taps = [
-            around(alone, AROUND) - alone.unsqueeze(4),
-            around(agreed, (0, *AROUND)) - alone.unsqueeze(4),
-        ]
-        taps = torch.cat(taps, dim=4)
-        Z = Z + self.embed_agreed(torch.cat([_magnified(there), log_errors], dim=-1).flatten(3))
-        Z = self.views(Z)  # eq. 10 and 11 again
-        evidence = [
-            _magnified(taps),
-            _magnified((xy - alone).unsqueeze(4)),
-            _now_and_then(log_errors),
-        ]
-        change, _ = self.together(Z, torch.cat(evidence, dim=-1), taps)
-        return Mended(alone + change, alone, errors)
+    def _over_views(
+        self, Z: Tensor, given: Tensor, xy: Tensor, log_errors: Tensor, agreed: Tensor
+    ) -> Tensor:
+        """Keypoints, from those `given`, what became of them, and where the views agree."""
+        here = xy.unsqueeze(4)
+        there = _magnified(agreed.unsqueeze(4) - here)
+        Z = Z + self.embed_agreed(torch.cat([there, log_errors], dim=-1).flatten(3))
+        Z = self.views(Z)  # eq. 10, 11
+        taps = torch.cat([around(xy, AROUND), around(agreed, (0, *AROUND))], dim=4) - here
+        came = _magnified(given.unsqueeze(4) - here)
+        evidence = torch.cat([_magnified(taps), came, _then_and_now(log_errors)], dim=-1)
+        return xy + self.together(Z, evidence, taps)[0]
+
+    def _positions(self, T: int) -> Tensor:
+        """E_time for a window of T frames, (T, 1, C): in training any part of it."""
+        if self.config.f < T:
+            raise ValueError(f"this network takes at most {self.config.f} frames, got {T}")
+        spare = self.config.f - T
+        first = int(torch.randint(spare + 1, ())) if self.training else spare // 2
+        return self.E_time[first : first + T, None]
 
 
 class _Joints(nn.Module):
@@ -156,7 +159,7 @@ def _magnified(taps: Tensor) -> Tensor:
     return (LENS * taps).clamp(-3, 3).flatten(4)
 
 
-def _now_and_then(values: Tensor) -> Tensor:
+def _then_and_now(values: Tensor) -> Tensor:
     """(B, T, V, J, 1) → (B, T, V, J, 13): of this frame and those around it."""
     return around(values, (0, *AROUND)).flatten(4)
 
@@ -170,7 +173,7 @@ def _agreed(xy: Tensor, errors: Tensor) -> Tensor:
     return xy + torch.from_numpy(moved).to(xy)
 
 
-def _block(config: Config, axis) -> Transformer:
+def _block(config: Config, axis: Axis) -> Transformer:
     """Fig. 3(b), over the frames of a view, or (lifters call that axis joints) over the views."""
     return Transformer(config.C, config.heads, config.ratio, axis)
 
