@@ -112,7 +112,7 @@ def _points(S: Array, A: Array, c: Array, u: Array, q: Array, x: Array, trust: A
 
 
 def _frames(S: Array, A: Array, c: Array, x: Array, trust: Array) -> tuple[Array, Array]:
-    """u (B, V, T, 1, 2) and q (B, V, T, 1, 1): u - x q = x c S - A S; q near 1 where little tells."""
+    """u (B, V, T, 1, 2), q (B, V, T, 1, 1): u - x q = x c S - A S; q near 1 where little tells."""
     above, below = _seen_along(S, A, c)
     told = x * below - above  # (B, V, T, J, 2)
     w = trust[..., None]
