@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 
+import figures
 import mocap
 import numpy as np
 import pytest
@@ -11,11 +12,12 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from video2pose3d import geometry, lifters, relate, weights
+from video2pose3d import geometry, lifters, pipeline, relate, weights
 from video2pose3d.cli import video2pose3d
 from video2pose3d.datasets.mocap import Mocap
 from video2pose3d.errors import UserError
 from video2pose3d.evaluation import relation as evaluation
+from video2pose3d.options import Options
 from video2pose3d.relate import _agreement, _inputs, network
 from video2pose3d.skeletons import H36M17
 from video2pose3d.structures import Keypoints2D
@@ -374,6 +376,20 @@ def test_the_command_trains_one_and_lift_takes_it(folder):
     (mended,) = relate.mend(relate.load(own), [keypoints(xy[0])], fov)
     with np.load(folder / "poses.npz") as poses:
         np.testing.assert_allclose(poses["keypoints_2d"][0], mended.xy, atol=1e-3)
+
+
+def test_a_clip_s_keypoints_are_mended_before_they_are_lifted(tmp_path, monkeypatch):
+    clip = figures.write_clip(tmp_path / "clip.mp4", frames=12)
+    network, options = relation(awake=True), Options(relate=True)
+    plain = pipeline.process(pipeline.open_clip(clip, options), figures.networks(), options)
+    networks = replace(figures.networks(), relation=network)
+    result = pipeline.process(pipeline.open_clip(clip, options), networks, options)
+    assert "relate" in result.clock.seconds
+    assert "relate" not in plain.clock.seconds
+    for before, after in zip(plain.people, result.people, strict=True):
+        (expected,) = relate.mend(network, [before.keypoints], result.camera)
+        np.testing.assert_allclose(after.keypoints.xy, expected.xy, atol=1e-3)
+        assert np.abs(after.poses.joints - before.poses.joints).max() > 1e-3
 
 
 class Flat(torch.nn.Module):
