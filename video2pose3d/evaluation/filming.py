@@ -64,18 +64,16 @@ def film(mocap: Mocap, limit: int | None = None) -> list[Sequence]:
     return [_film_one(mocap, *piece) for piece in pieces(mocap, limit)]
 
 
-def pieces(mocap: Mocap, limit: int | None) -> list[tuple[int, int, int, int]]:
-    """Number, clip, first frame and frames of each sequence; limit: so many, spread evenly."""
-    every = [
-        (clip, at, min(LONGEST, length - at))
-        for clip, length in enumerate(mocap.length.tolist())
-        for at in range(0, length, LONGEST)
-        if min(LONGEST, length - at) >= SHORTEST
-    ]
-    numbers = range(len(every))
-    if limit is not None and limit < len(every):
-        numbers = np.linspace(0, len(every) - 1, limit).astype(int).tolist()
-    return [(n, *every[n]) for n in numbers]
+def pieces(mocap: Mocap, limit: int | None = None) -> list[tuple[int, int, int, int]]:
+    """number, clip, first frame and length of the sequences; `limit` of them, spread evenly."""
+    found = []
+    for clip, length in enumerate(mocap.length.tolist()):
+        for at in range(0, length, LONGEST):
+            if min(LONGEST, length - at) >= SHORTEST:
+                found.append((len(found), clip, at, min(LONGEST, length - at)))
+    if limit is not None and limit < len(found):
+        found = [found[n] for n in np.linspace(0, len(found) - 1, limit).astype(int)]
+    return found
 
 
 def _film_one(mocap: Mocap, number: int, clip: int, first: int, length: int) -> Sequence:
