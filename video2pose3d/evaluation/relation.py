@@ -1,4 +1,4 @@
-"""How much --relate mends: "mocap17 relate 1", motion capture of held-out people seen by random rigs.
+"""How much --relate mends: "mocap17 relate 1", motion capture of held-out people seen by rigs.
 
 Pieces of test.npz of at most 243 frames (at their own 50 fps), spread evenly over the file, each
 seen by eight random cameras as lifters are trained with (`training.cameras`), through one detector
