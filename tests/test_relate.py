@@ -21,7 +21,7 @@ from video2pose3d.options import Options
 from video2pose3d.relate import _agreement, _inputs, network
 from video2pose3d.skeletons import H36M17
 from video2pose3d.structures import Keypoints2D
-from video2pose3d.training import hooks, pose_relation
+from video2pose3d.training import hooks, pose_relation, rigs
 from video2pose3d.training.recipe import Recipe
 from video2pose3d.training.rigs import RigSampler
 
@@ -264,20 +264,31 @@ def sampler(folder, **recipe) -> RigSampler:
 
 
 def test_cameras_of_a_rig_err_each_for_itself_about_one_detectors_points(folder):
-    rigs = sampler(folder, clean=0.0, faults=0.0).batch(3, 16, 12, V=4)
-    assert rigs.inputs.shape == (4, 12, 4, 17, 3)
-    seen = rigs.inputs[..., 2] > 0
-    off = np.where(seen[..., None], rigs.inputs[..., :2] - rigs.targets, 0)
+    made = sampler(folder, clean=0.0, faults=0.0).batch(3, 16, 12, V=4)
+    assert made.inputs.shape == (4, 12, 4, 17, 3)
+    seen = made.inputs[..., 2] > 0
+    off = np.where(seen[..., None], made.inputs[..., :2] - made.targets, 0)
     error = off[np.abs(off).max(axis=(1, 2, 3, 4)) > 1e-5]  # not of exact rigs
     one, two = error[:, :, 0].ravel(), error[:, :, 1].ravel()
     assert abs(np.corrcoef(one, two)[0, 1]) < 0.4
-    whole = rigs.weights.min(axis=1) > 0  # what all views look at is one thing
-    targets = rigs.targets[whole].astype(np.float64)
+    whole = made.weights.min(axis=1) > 0  # what all views look at is one thing
+    targets = made.targets[whole].astype(np.float64)
     agreed = _agreement.agree(targets, np.full(targets.shape[:-1], 0.03))
     assert np.median(np.abs(agreed - targets)) < 0.01
     np.testing.assert_array_equal(
-        rigs.inputs, sampler(folder, clean=0.0, faults=0.0).batch(3, 16, 12, V=4).inputs
+        made.inputs, sampler(folder, clean=0.0, faults=0.0).batch(3, 16, 12, V=4).inputs
     )
+
+
+def test_some_cameras_take_left_for_right_for_up_to_half_a_window():
+    before = np.random.default_rng(0).standard_normal((20, 12, 17, 2))
+    after = before.copy()
+    rigs._turn_round(after, np.random.default_rng(1), share=1.0)
+    mirrored, moved = before[:, :, list(H36M17.mirror)], (after != before).any(axis=-1)
+    np.testing.assert_array_equal(after[moved], mirrored[moved])
+    frames = moved.any(axis=2).sum(axis=1)  # of each window
+    assert (frames <= 6).all()
+    assert len(set(frames)) > 3
 
 
 def test_batches_have_any_number_of_views(folder):
@@ -312,11 +323,11 @@ def test_six_steps_are_three_and_three_and_what_is_published_mends(folder):
 
 def test_the_loss_falls(folder):
     """On the same rigs again and again: the network can put right what it knows."""
-    rigs = sampler(folder).batch(0, 8, 8, V=2)
+    made = sampler(folder).batch(0, 8, 8, V=2)
     torch.manual_seed(0)
     task = pose_relation.Relating(relate.Model(relate.Config(**TINY)))
     optimiser = torch.optim.AdamW(task.parameters(), 5e-3)
-    batch = [torch.from_numpy(v) for v in (rigs.inputs, rigs.targets, rigs.weights)]
+    batch = [torch.from_numpy(v) for v in (made.inputs, made.targets, made.weights)]
 
     def step() -> float:
         losses = task(*batch)

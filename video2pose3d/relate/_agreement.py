@@ -17,13 +17,12 @@ from __future__ import annotations
 import numpy as np
 
 Array = np.ndarray
-ROUNDS = 8
 STEADY = 0.1  # how much speaks for q = 1, beside a frame's 17 keypoints
 MODEST = 0.01, 0.05  # how much speaks for A = 0 and c = 0, beside a frame's 17 keypoints
 DOUBT = 4.0  # times the error that was expected: a keypoint so far off counts half
 
 
-def agree(xy: Array, errors: Array) -> Array:
+def agree(xy: Array, errors: Array, rounds: int = 16) -> Array:
     """Keypoints (B, T, V, J, 2) → where all views agree that they are, the same, V >= 2.
 
     errors: (B, T, V, J) how far off each is expected to be, above 0, in the same unit, of which a
@@ -37,7 +36,7 @@ def agree(xy: Array, errors: Array) -> Array:
     q = np.ones((*u.shape[:-1], 1))
     S = _main_axes(x - u, weight)  # (B, T, J, 3)
     seen = x
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         A, c = _cameras(S, u, q, x, trust)
         S = _points(S, A, c, u, q, x, trust)
         u, q = _frames(S, A, c, x, trust)

@@ -37,6 +37,7 @@ from video2pose3d.skeletons import H36M17
 J = len(H36M17)
 AROUND = tuple(sign * n for n in (1, 2, 3, 5, 8, 12) for sign in (-1, 1))  # frames from here
 LENS = 10.0  # errors are some hundredths of the person's half size
+ROUNDS = {True: 8, False: 16}  # of `_agreement`, in training and else
 USUAL = 0.03  # half sizes of the person: the error that a fresh network expects
 
 
@@ -83,7 +84,9 @@ class Model(nn.Module):
     def forward(self, x: Tensor) -> Mended:
         Z, alone, log_errors = self._over_time(x)
         errors = USUAL * log_errors.squeeze(-1).exp()
-        xy = self._over_views(Z, x[..., :2], alone, log_errors, _agreed(alone, errors))
+        xy = self._over_views(
+            Z, x[..., :2], alone, log_errors, _agreed(alone, errors, self.training)
+        )
         return Mended(xy, alone, errors)
 
     def _over_time(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -164,12 +167,12 @@ def _then_and_now(values: Tensor) -> Tensor:
     return around(values, (0, *AROUND)).flatten(4)
 
 
-def _agreed(xy: Tensor, errors: Tensor) -> Tensor:
+def _agreed(xy: Tensor, errors: Tensor, training: bool) -> Tensor:
     """Where all views agree that the keypoints are; taken as given, not learnt through."""
     if xy.shape[2] == 1:
         return xy
     seen, expected = (v.detach().cpu().double().numpy() for v in (xy, errors))
-    moved = np.clip(agree(seen, expected) - seen, -1, 1)
+    moved = np.clip(agree(seen, expected, ROUNDS[training]) - seen, -1, 1)
     return xy + torch.from_numpy(moved).to(xy)
 
 
