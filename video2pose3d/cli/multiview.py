@@ -40,6 +40,7 @@ from video2pose3d.options import Options
 )
 @_options.watching
 @_options.device
+@_options.relating
 @click.option(
     "--lifter",
     default=Options.lifter,

@@ -94,6 +94,7 @@ def process(
         found = reconstruct(
             cameras, networks.lifter, clips[0].fps,
             person=options.person, foot_lock=options.foot_lock == "auto",
+            relation=networks.relation,
         )  # fmt: skip
     scene = found.scene
     warnings = [*(warning for clip in clips for warning in clip.warnings), *found.warnings]
