@@ -101,7 +101,7 @@ def adjust(bundle: Bundle, start: Estimate, free: Free) -> Adjusted:
     for _ in range(_ROUNDS):
         problem.weigh()
         found = least_squares(
-            problem.residuals, x, problem.jacobian,
+            problem.residuals, x, problem.jacobian,  # pyright: ignore[reportArgumentType]
             x_scale="jac", max_nfev=_EVALUATIONS, xtol=_CLOSE, ftol=_CLOSE,
         )  # fmt: skip
         x = found.x
@@ -236,7 +236,7 @@ class _Problem:
     def _by_outer(self, estimate: Estimate) -> np.ndarray:
         """(N, M, U): how an instant's residuals change with cameras and bones' lengths."""
         inner, seen, factor = self._by_sight(estimate)
-        v, n, j = factor.shape
+        v, n, _ = factor.shape
         cameras = self.outer[: v * _UNKNOWNS].reshape(v, _UNKNOWNS)
         turns = np.stack([cv2.Rodrigues(c[:3])[1].reshape(3, 3, 3) for c in cameras])
         before = np.einsum("vik,njk->vnji", self.start.R, estimate.points)
@@ -246,10 +246,11 @@ class _Problem:
         each = np.concatenate([by_turn, inner, lens, clock], axis=-1)  # (V, N, J, 2, 8)
         sights = np.einsum("vnjau,vw->nvjawu", each, np.eye(v)).reshape(n, -1, v * _UNKNOWNS)
         along = estimate.points[:, BONES[:, 1]] - estimate.points[:, BONES[:, 0]]
-        shrink = np.linalg.norm(along, axis=-1) / estimate.lengths[self.bundle.person][:, KINDS] ** 2
+        lengths = estimate.lengths[self.bundle.person][:, KINDS]
+        shrink = -np.linalg.norm(along, axis=-1) / lengths**2 / _BONE
         people, kinds = estimate.lengths.shape
         whose, which = np.eye(people)[self.bundle.person], np.eye(kinds)[KINDS]
-        bones = -np.einsum("nb,np,bk->nbpk", shrink / _BONE, whose, which)
+        bones = np.einsum("nb,np,bk->nbpk", shrink, whose, which)
         out = np.zeros((n, sights.shape[1] + len(BONES), len(self.outer)))
         out[:, : sights.shape[1], : v * _UNKNOWNS] = sights
         out[:, sights.shape[1] :, v * _UNKNOWNS :] = bones.reshape(n, len(BONES), -1)

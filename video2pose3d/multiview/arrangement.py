@@ -160,10 +160,10 @@ def _gain(a: _Here, b: _Here, alike: float, R: np.ndarray, t: np.ndarray) -> flo
     if alike <= 0 or not both.any():
         return 0.0
     pose = np.linalg.norm(a.poses[both] @ R.T - b.poses[both], axis=-1)
-    root = H36M17.root
-    place = np.linalg.norm(a.joints[both, root] @ R.T + t - b.joints[both, root], axis=-1)
-    far = np.linalg.norm(b.joints[both, root], axis=-1) + np.linalg.norm(a.joints[both, root], axis=-1)
-    wrong = np.median(pose) > _POSE or np.median(place / far) > _PLACE / 2
+    x, y = a.joints[both, H36M17.root], b.joints[both, H36M17.root]
+    far = (np.linalg.norm(x, axis=-1) + np.linalg.norm(y, axis=-1)) / 2
+    place = np.linalg.norm(x @ R.T + t - y, axis=-1) / far
+    wrong = np.median(pose) > _POSE or np.median(place) > _PLACE
     return -alike if wrong else alike
 
 

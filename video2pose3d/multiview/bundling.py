@@ -61,9 +61,11 @@ def bundle(
         )
     rays, drift, scores, person, lengths, points = zip(*parts, strict=True)
     seen = Bundle(
-        *(np.concatenate(part, axis=1) for part in (rays, drift, scores)),
-        np.concatenate(person),
-        np.stack(lengths),
+        rays=np.concatenate(rays, axis=1),
+        drift=np.concatenate(drift, axis=1),
+        scores=np.concatenate(scores, axis=1),
+        person=np.concatenate(person),
+        expected=np.stack(lengths),
     )
     one = np.ones(len(cameras))
     return seen, Estimate(R, t, one, 0 * one, np.concatenate(points), seen.expected)

@@ -15,7 +15,6 @@ from video2pose3d.multiview.bundling import Bodies
 _AGREES = 0.015  # of the focal length, about 15 px: keypoints nearer to the joints agree
 _SEEN = 0.3  # score of keypoints that count
 _LASTING = 5.0  # a detector's errors last and are of a kind: so much less sure than if independent
-_FEWEST = 6  # instants of people seen by two cameras
 # From when on to doubt, and from when on to refuse.
 _AGREEING = 0.7, 0.4  # share of keypoints, at least
 _ANGLE = 12.0, 4.0  # degrees between the sights of two cameras, at least
@@ -24,10 +23,6 @@ _TURN = 4.0, 15.0  # degrees of uncertainty, at most
 
 def refuse(names: Sequence[str], bodies: Bodies) -> None:
     """UserError where what was found is not to be trusted."""
-    cure = "give --calibration"
-    if len(bodies.bundle.person) < _FEWEST:
-        raise UserError("people are hardly ever seen by two cameras at once",
-                        cure=f"give clips of one scene at one time (--offset), or {cure[5:]}")  # fmt: skip
     angles, agreeing = _angles(bodies), _agreeing(bodies)
     turns = _deviations(bodies.adjusted)[0]
     for name, angle, share, turn in zip(names, angles, agreeing, turns, strict=True):
@@ -35,17 +30,19 @@ def refuse(names: Sequence[str], bodies: Bodies) -> None:
             raise UserError(
                 f"only {share:.0%} of what {name} sees agrees with the other cameras",
                 cure="check that the clips show the same seconds of one scene (--offset) and that "
-                f"no camera moves or zooms, or {cure}",
+                "no camera moves or zooms, or give --calibration",
             )
         if angle < _ANGLE[1]:
             raise UserError(
                 f"{name} sees people from where another camera does ({angle:.1f} degrees apart), "
                 "which says nothing of depth",
-                cure="set the cameras further apart, or give only one of the clips",
+                cure="set the cameras further apart, or give one of the clips alone to run",
             )
         if turn > _TURN[1]:
-            raise UserError(f"how {name} stands is known to {turn:.0f} degrees only",
-                            cure=f"film people who move about, all of them in view, or {cure}")  # fmt: skip
+            raise UserError(
+                f"which way {name} looks is known to {turn:.0f} degrees only",
+                cure="film people who move about, all of them in view, or give --calibration",
+            )
 
 
 def describe(
@@ -75,7 +72,7 @@ def describe(
         if angles[v] < _ANGLE[0]:
             doubts.append(f"{name} stands only {angles[v]:.0f} degrees from another camera")
         if turns[v] > _TURN[0]:
-            doubts.append(f"how {name} stands is known to {turns[v]:.0f} degrees only")
+            doubts.append(f"which way {name} looks is known to {turns[v]:.0f} degrees only")
     for camera, clock in zip(cameras, clocks(adjusted), strict=True):
         camera.update(clock)
     return cameras, doubts

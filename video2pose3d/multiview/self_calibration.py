@@ -30,6 +30,7 @@ from video2pose3d.multiview.triangulation import Sights, triangulate
 from video2pose3d.skeletons import H36M17
 
 _AT_ONCE = 0.5  # frames by which clips that began together may seem not to
+_FEWEST = 6  # instants of people whom two cameras see
 _LIMBS = slice(0, 4)  # of the bones' kinds, those that detectors and lifters mean alike
 
 
@@ -48,12 +49,16 @@ def set_clocks(cameras: Sequence[Sighted], lifter: lifters.Lifter) -> Found:
     """When each clip began, by how people move, of cameras whose places are known."""
     movers = movement.movers(cameras, lifter)
     cameras, warnings = _in_time(cameras, movers)
+    nothing = [{} for _ in cameras]
+    if sum(bool(camera.people) for camera in cameras) < 2:
+        return Found(cameras, "from the calibration", nothing, warnings)
     R = np.stack([camera.view.R for camera in cameras])
     t = np.stack([camera.view.t for camera in cameras])
     later = np.arange(len(cameras)) > 0
-    free = Free(pose=0 * later, focal=0 * later, delay=later)
+    none = np.zeros_like(later)
+    free = Free(pose=none, focal=none, delay=later)
     cameras, bodies = _adjusted(cameras, movers, R, t, free, lambda now: match_people(now)[0])
-    report = [] if bodies is None else certainty.clocks(bodies.adjusted)
+    report = nothing if bodies is None else certainty.clocks(bodies.adjusted)
     return Found(cameras, "from the calibration", report, warnings)
 
 
@@ -81,11 +86,15 @@ def calibrate(
     began = arrangement.arrange(movers, [camera.offset for camera in cameras], names)
     later = np.arange(len(cameras)) > 0
     free = Free(later, np.full(len(cameras), lenses), later & clocks)
-    R, t = began.R, began.t
     cameras, bodies = _adjusted(
         cameras, movers, began.R, began.t, free,
         lambda now: _gathered(now, movers, began.together),
     )  # fmt: skip
+    if bodies is None:
+        raise UserError(
+            "people are hardly ever seen by two cameras at once",
+            cure="give clips of one scene at one time (--offset), or --calibration",
+        )
     certainty.refuse(names, bodies)
     cameras = _placed(cameras, bodies.adjusted.estimate)
     factor = _factor(cameras, bodies, height)
@@ -101,16 +110,20 @@ def calibrate(
 def _adjusted(
     cameras: Sequence[Sighted], movers: Sequence[Mover], R: np.ndarray, t: np.ndarray, free: Free,
     people: Callable[[Sequence[Sighted]], list[Group]],
-) -> tuple[list[Sighted], Bodies]:  # fmt: skip
-    """Adjusted twice, the second time with keypoints at the times that the first leads to."""
-    focal = np.ones(len(cameras))
+) -> tuple[list[Sighted], Bodies | None]:  # fmt: skip
+    """Adjusted twice, the second time with keypoints at the times that the first leads to; as it
+    was, and None, where there is hardly anybody whom two cameras see at once."""
+    focal, groups = np.ones(len(cameras)), []
     for _ in range(2):
         groups = people(cameras)
         seen, start = bundle(cameras, movers, groups, R, t)
+        if len(seen.person) < _FEWEST:
+            return list(cameras), None
         adjusted = adjust(seen, replace(start, focal=focal), free)
         R, t, focal = adjusted.estimate.R, adjusted.estimate.t, adjusted.estimate.focal
         cameras, free = _settled(cameras, adjusted, free)
-    return list(cameras), Bodies(groups, seen, adjusted)
+        bodies = Bodies(groups, seen, adjusted)
+    return list(cameras), bodies
 
 
 def _in_time(
