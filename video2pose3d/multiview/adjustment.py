@@ -36,6 +36,7 @@ _LEAST_ERROR = 0.001  # of the focal length: detectors are never surer
 _BONE = 0.06  # relative, by which a bone as detectors see it changes
 _BUILD = 0.10  # relative, by which people's proportions differ from those expected
 _LENS = 0.2  # relative, by which an assumed focal length is wrong
+_LASTING = 4.0  # errors last and are of a kind: so much less sure than if they were independent
 _ROUNDS = 6  # of new weights
 _EVALUATIONS = 20  # in each
 _CLOSE = 1e-4  # relative, when one is done
@@ -87,7 +88,7 @@ class Free:
 class Adjusted:
     """estimate; residuals: (V, N, J) by which keypoints lie beside it, in focal lengths, NaN where
     not seen; covariance: (V, 8, 8) of each camera's rotation (radians, in CAMERA), translation, log
-    of focal length and delay, as if errors were independent; 0 for what was given."""
+    of focal length and delay; 0 for what was given."""
 
     estimate: Estimate
     residuals: np.ndarray
@@ -107,6 +108,7 @@ def adjust(bundle: Bundle, start: Estimate, free: Free) -> Adjusted:
         x = found.x
         problem.residuals(x)  # the joints of x, not those of the last step tried
     jacobian = problem.jacobian(x)
+    jacobian[: -problem.priors] /= _LASTING
     v = len(start.R)
     covariance = np.zeros((len(problem.outer),) * 2)
     covariance[np.ix_(problem.columns, problem.columns)] = np.linalg.pinv(jacobian.T @ jacobian)
@@ -133,6 +135,7 @@ class _Problem:
         may = np.concatenate([poses, free.focal[:, None], free.delay[:, None]], axis=1).ravel()
         self.columns = np.flatnonzero(np.append(may, np.ones(start.lengths.size, bool)))
         self.lenses = np.flatnonzero(free.focal)
+        self.priors = start.lengths.size + len(self.lenses)  # how many residuals come last
         self.points = start.points
         self.weights = np.zeros_like(bundle.scores)
 

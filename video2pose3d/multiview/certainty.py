@@ -14,11 +14,10 @@ from video2pose3d.multiview.bundling import Bodies
 
 _AGREES = 0.015  # of the focal length, about 15 px: keypoints nearer to the joints agree
 _SEEN = 0.3  # score of keypoints that count
-_LASTING = 5.0  # a detector's errors last and are of a kind: so much less sure than if independent
 # From when on to doubt, and from when on to refuse.
 _AGREEING = 0.7, 0.4  # share of keypoints, at least
 _ANGLE = 12.0, 4.0  # degrees between the sights of two cameras, at least
-_TURN = 4.0, 15.0  # degrees of uncertainty, at most
+_TURN = 5.0, 15.0  # degrees of uncertainty, at most
 
 
 def refuse(names: Sequence[str], bodies: Bodies) -> None:
@@ -87,7 +86,7 @@ def _deviations(adjusted: Adjusted) -> tuple[np.ndarray, np.ndarray, np.ndarray,
     """(V,) each: standard deviations of rotation in degrees, of where the camera stands in the
     adjustment's metres, of the focal length, relative, and of the clock in seconds."""
     R, t = adjusted.estimate.R, adjusted.estimate.t
-    covariance = adjusted.covariance * _LASTING**2
+    covariance = adjusted.covariance
     turns = np.degrees(np.sqrt(np.einsum("vii->v", covariance[:, :3, :3])))
     # centre = -R^T t: a turn by w in CAMERA moves it by R^T (w x t).
     cross = np.cross(np.eye(3)[None], t[:, None], axis=-1)  # (V, 3, 3) rows e_i x t

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.signal import find_peaks
 
 from video2pose3d.multiview.arrangement import ALIKE, chain
-from video2pose3d.multiview.movement import Mover, agreement
+from video2pose3d.multiview.movement import RATE, Mover, agreement
 
 _CLEAR = 0.05  # by which the best agreement has to be above any other
 _AS_GOOD = 0.03  # agreement that is no better than this is none
@@ -58,9 +58,9 @@ def _lag(a: Mover, b: Mover) -> tuple[float, float]:
     if not len(order) or agrees[order[0]] < ALIKE:
         return 0.0, 0.0
     best = order[0]
+    at_once = int(np.abs(lags).argmin())
+    if abs(lags[at_once]) < 1 / RATE and agrees[at_once] > agrees[best] - _AS_GOOD:
+        return float(agrees[at_once]), 0.0
     if len(order) > 1 and agrees[best] - agrees[order[1]] < _CLEAR:
         return 0.0, 0.0
-    at_once = int(np.abs(lags).argmin())
-    if agrees[at_once] > agrees[best] - _AS_GOOD and abs(lags[at_once]) < 1e-2:
-        best = at_once
     return float(agrees[best]), float(lags[best])
