@@ -81,7 +81,8 @@ def command(
     MotionBERT's protocol and h36m_metres VideoPose3D's; their figures are not comparable.
 
     TRUTH.npz: a clip's exact joints, such as examples/walk_truth.npz, and --poses is what a run
-    made of that clip.
+    made of that clip. Joints that another program triangulated (person0_xyz_m, COCO's 17) will do,
+    too: then the limbs' P-MPJPE is measured.
     """
     if dataset == "mocap" or dataset in BENCHMARKS:
         if data is None:
@@ -95,11 +96,15 @@ def command(
         return
     if poses is None:
         raise click.UsageError("a truth needs --poses, what a run made of the same clip")
+    from video2pose3d import archives
     from video2pose3d.evaluation import result
 
-    measured: list[Any] = [*result.evaluate(poses, Path(dataset))]
+    truth = Path(dataset)
+    triangulated = bool(archives.read(truth, result.TRIANGULATED))
+    evaluate = result.evaluate_limbs if triangulated else result.evaluate
+    measured: list[Any] = [*evaluate(poses, truth)]
     if keypoints_2d:
-        measured += result.evaluate_keypoints(poses, Path(dataset))
+        measured += result.evaluate_keypoints(poses, truth)
     _show(measured, as_json)
 
 

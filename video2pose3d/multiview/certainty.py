@@ -13,6 +13,7 @@ from video2pose3d.multiview.adjustment import Adjusted
 from video2pose3d.multiview.bundling import Bodies
 
 _AGREES = 0.015  # of the focal length, about 15 px: keypoints nearer to the joints agree
+_CLOCK = 3.0  # clocks are so much less sure: slow movement and errors that change go together
 _SEEN = 0.3  # score of keypoints that count
 # From when on to doubt, and from when on to refuse.
 _AGREEING = 0.7, 0.4  # share of keypoints, at least
@@ -52,7 +53,7 @@ def describe(
     factor: on the adjustment's lengths.
     """
     adjusted = bodies.adjusted
-    turns, places, lenses, _ = _deviations(adjusted)
+    turns, places, lenses = _deviations(adjusted)
     angles, agreeing = _angles(bodies), _agreeing(bodies)
     cameras, doubts = [], []
     for v, name in enumerate(names):
@@ -79,12 +80,17 @@ def describe(
 
 def clocks(adjusted: Adjusted) -> list[dict[str, Any]]:
     """For the report, how surely each clip's beginning was found; 0 seconds where it wasn't."""
-    return [{"time_offset_deviation": float(d)} for d in _deviations(adjusted)[3]]
+    return [{"time_offset_deviation": float(d)} for d in clock_deviations(adjusted)]
 
 
-def _deviations(adjusted: Adjusted) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def clock_deviations(adjusted: Adjusted) -> np.ndarray:
+    """(V,) seconds."""
+    return np.sqrt(adjusted.covariance[:, 7, 7]) * _CLOCK
+
+
+def _deviations(adjusted: Adjusted) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(V,) each: standard deviations of rotation in degrees, of where the camera stands in the
-    adjustment's metres, of the focal length, relative, and of the clock in seconds."""
+    adjustment's metres, and of the focal length, relative."""
     R, t = adjusted.estimate.R, adjusted.estimate.t
     covariance = adjusted.covariance
     turns = np.degrees(np.sqrt(np.einsum("vii->v", covariance[:, :3, :3])))
@@ -94,7 +100,7 @@ def _deviations(adjusted: Adjusted) -> tuple[np.ndarray, np.ndarray, np.ndarray,
     by = np.swapaxes(R, 1, 2) @ by  # (V, 3, 6)
     centres = by @ covariance[:, :6, :6] @ np.swapaxes(by, 1, 2)
     places = np.sqrt(np.einsum("vii->v", centres))
-    return turns, places, np.sqrt(covariance[:, 6, 6]), np.sqrt(covariance[:, 7, 7])
+    return turns, places, np.sqrt(covariance[:, 6, 6])
 
 
 def _agreeing(bodies: Bodies) -> np.ndarray:

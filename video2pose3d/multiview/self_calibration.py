@@ -55,8 +55,8 @@ def set_clocks(cameras: Sequence[Sighted], lifter: lifters.Lifter) -> Found:
     R = np.stack([camera.view.R for camera in cameras])
     t = np.stack([camera.view.t for camera in cameras])
     later = np.arange(len(cameras)) > 0
-    none = np.zeros_like(later)
-    free = Free(pose=none, focal=none, delay=later)
+    # Where cameras stand may change, too: else an error of the calibration would pass for time.
+    free = Free(pose=later, focal=np.zeros_like(later), delay=later)
     cameras, bodies = _adjusted(cameras, movers, R, t, free, lambda now: match_people(now)[0])
     report = nothing if bodies is None else certainty.clocks(bodies.adjusted)
     return Found(cameras, "from the calibration", report, warnings)
@@ -147,12 +147,13 @@ def _later(camera: Sighted, seconds: float) -> Sighted:
 def _settled(
     cameras: Sequence[Sighted], adjusted: Adjusted, free: Free
 ) -> tuple[list[Sighted], Free]:
-    """The clocks as adjusted; those that all but say that clips began at once do say it."""
+    """The clocks as adjusted; those by which clips may well have begun at once say just that."""
     out, may = [], free.delay.copy()
     frame = np.median(np.diff(cameras[0].times)) if len(cameras[0].times) > 1 else 0.0
+    noise = np.maximum(_AT_ONCE * frame, 2 * certainty.clock_deviations(adjusted))
     for v, camera in enumerate(cameras):
         moved = _later(camera, float(adjusted.estimate.delay[v]))
-        if may[v] and abs(moved.offset) < _AT_ONCE * frame:
+        if may[v] and abs(moved.offset) < noise[v]:
             moved, may[v] = _later(camera, -camera.offset), False
         out.append(moved)
     return out, replace(free, delay=may)
