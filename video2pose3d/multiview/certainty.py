@@ -9,7 +9,7 @@ import numpy as np
 
 from video2pose3d.errors import UserError
 from video2pose3d.geometry import unit
-from video2pose3d.multiview.adjustment import Adjusted
+from video2pose3d.multiview.adjustment import BONES, KINDS, Adjusted
 from video2pose3d.multiview.bundling import Bodies
 
 _AGREES = 0.015  # of the focal length, about 15 px: keypoints nearer to the joints agree
@@ -17,6 +17,7 @@ _CLOCK = 3.0  # clocks are so much less sure: slow movement and errors that chan
 _SEEN = 0.3  # score of keypoints that count
 # From when on to doubt, and from when on to refuse.
 _AGREEING = 0.7, 0.4  # share of keypoints, at least
+_BONES = 0.035, 0.045  # relative, by which bones change, root mean square, at most
 _ANGLE = 12.0, 4.0  # degrees between the sights of two cameras, at least
 _TURN = 5.0, 15.0  # degrees of uncertainty, at most
 
@@ -24,13 +25,18 @@ _TURN = 5.0, 15.0  # degrees of uncertainty, at most
 def refuse(names: Sequence[str], bodies: Bodies) -> None:
     """UserError where what was found is not to be trusted."""
     angles, agreeing = _angles(bodies), _agreeing(bodies)
-    turns = _deviations(bodies.adjusted)[0]
+    turns, bones = _deviations(bodies.adjusted)[0], _bones(bodies)
+    check = (
+        "check that the clips show the same seconds of one scene (--offset) and that no camera "
+        "moves or zooms, or give --calibration"
+    )
+    if bones > _BONES[1]:
+        raise UserError(f"bodies as the cameras together see them are not rigid ({bones:.1%})",
+                        cure=check)  # fmt: skip
     for name, angle, share, turn in zip(names, angles, agreeing, turns, strict=True):
         if share < _AGREEING[1]:
             raise UserError(
-                f"only {share:.0%} of what {name} sees agrees with the other cameras",
-                cure="check that the clips show the same seconds of one scene (--offset) and that "
-                "no camera moves or zooms, or give --calibration",
+                f"only {share:.0%} of what {name} sees agrees with the other cameras", cure=check
             )
         if angle < _ANGLE[1]:
             raise UserError(
@@ -56,6 +62,8 @@ def describe(
     turns, places, lenses = _deviations(adjusted)
     angles, agreeing = _angles(bodies), _agreeing(bodies)
     cameras, doubts = [], []
+    if (change := _bones(bodies)) > _BONES[0]:
+        doubts.append(f"bones change by {change:.1%}: does a camera move, or a clip lag?")
     for v, name in enumerate(names):
         cameras.append(
             {
@@ -108,6 +116,14 @@ def _agreeing(bodies: Bodies) -> np.ndarray:
     seen = bodies.bundle.scores > _SEEN
     near = seen & (bodies.adjusted.residuals < _AGREES)
     return near.sum(axis=(1, 2)) / np.maximum(seen.sum(axis=(1, 2)), 1)
+
+
+def _bones(bodies: Bodies) -> float:
+    """By how much of their length bones change, root mean square."""
+    estimate = bodies.adjusted.estimate
+    along = estimate.points[:, BONES[:, 1]] - estimate.points[:, BONES[:, 0]]
+    lengths = estimate.lengths[bodies.bundle.person][:, KINDS]
+    return float(np.sqrt(np.mean((np.linalg.norm(along, axis=-1) / lengths - 1) ** 2)))
 
 
 def _angles(bodies: Bodies) -> np.ndarray:

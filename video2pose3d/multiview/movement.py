@@ -26,7 +26,7 @@ RATE = 30.0  # a second, at which movements are compared
 _SMOOTH = 0.05  # seconds, of velocities
 _GAP = 0.2  # seconds between frames that are still one movement
 _LEAST = 1.0  # seconds that two movements have to have in common
-_SHARE = 0.3  # and of the shorter one
+_SHARE = 0.5  # and of the shorter one
 
 
 @dataclass(frozen=True)
