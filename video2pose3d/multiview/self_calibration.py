@@ -47,11 +47,11 @@ class Found:
 
 def set_clocks(cameras: Sequence[Sighted], lifter: lifters.Lifter) -> Found:
     """When each clip began, by how people move, of cameras whose places are known."""
-    movers = movement.movers(cameras, lifter)
-    cameras, warnings = _in_time(cameras, movers)
     nothing = [{} for _ in cameras]
     if sum(bool(camera.people) for camera in cameras) < 2:
-        return Found(cameras, "from the calibration", nothing, warnings)
+        return Found(list(cameras), "from the calibration", nothing)
+    movers = movement.movers(cameras, lifter)
+    cameras, warnings = _in_time(cameras, movers)
     R = np.stack([camera.view.R for camera in cameras])
     t = np.stack([camera.view.t for camera in cameras])
     later = np.arange(len(cameras)) > 0
@@ -192,6 +192,9 @@ def _factor(cameras: Sequence[Sighted], bodies: Bodies, height: float | None) ->
     sights = Sights.through([camera.view for camera in cameras], largest.xy, largest.scores)
     points = triangulate(sights)
     whole = np.isfinite(points).all(axis=(1, 2))
+    if not whole.any():
+        raise UserError("the person largest in the pictures is never seen whole by two cameras",
+                        cure="leave out --height")  # fmt: skip
     factor = usual
     for _ in range(3):  # by how much joints lie inside of what detectors see isn't scaled
         joints = joint_centres(points[whole] * factor)
