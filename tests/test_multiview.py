@@ -17,6 +17,7 @@ from video2pose3d import geometry, metrics, multiview, pipeline, relate
 from video2pose3d.cli import video2pose3d as program
 from video2pose3d.datasets.mocap import Mocap
 from video2pose3d.errors import UserError
+from video2pose3d.exporters import npz
 from video2pose3d.motion import bones
 from video2pose3d.multiview import (
     Sighted,
@@ -518,7 +519,24 @@ def test_the_whole_way_from_clips_to_files(tmp_path):
     assert all(camera["reprojection_px"] < 3 for camera in report["cameras"])
 
 
-def test_without_a_calibration_the_program_says_so_in_one_line():
-    ended = CliRunner().invoke(program, ["multiview", "a.mp4", "b.mp4"])
+def test_one_clip_twice_is_no_second_view(tmp_path):
+    clips = [figures.write_clip(tmp_path / f"{name}.mp4", frames=40) for name in ("a", "b")]
+    options = Options()
+    opened = [pipeline.open_clip(clip, options) for clip in clips]
+    with pytest.raises(UserError, match="depth"):
+        multiview.process(opened, None, None, figures.networks(), options)
+
+
+def test_a_calibration_says_what_the_lenses_are():
+    arguments = ["multiview", "a.mp4", "b.mp4", "--calibration", "rig.toml", "--fov", "60"]
+    ended = CliRunner().invoke(program, arguments)
     assert ended.exit_code == 1
-    assert "--calibration" in ended.output
+    assert "leave out --fov" in ended.output
+
+
+def test_a_rig_without_a_calibration_has_no_way_back_into_one(tmp_path):
+    scene = found(filmed([walk(20)], rig(3))).scene
+    own = replace(scene, rig=replace(scene.rig, world_from_calibration=None))
+    for one, there in ((scene, True), (own, False)):
+        with np.load(npz.write_file(one, tmp_path / "poses.npz"), allow_pickle=False) as poses:
+            assert ("world_from_calibration" in poses) == there

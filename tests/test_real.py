@@ -104,6 +104,32 @@ def test_mediapipe_s_passing_mistakes_are_nobody(tmp_path, data):
     assert "no person found" in done.stderr
 
 
+# Three rendered cameras, beside the exact truth; four real ones, beside another triangulation.
+@pytest.mark.parametrize(
+    ("clips", "evaluate", "reference", "most"),
+    [
+        (["examples/walk.mp4", "examples/walk_b.mp4", "examples/walk_c.mp4"],
+         result.evaluate, "examples/walk_truth.npz", 35),
+        ([f"videos/pose2sim_single_4cam/cam0{n}.mp4" for n in (1, 2, 3, 4)],
+         result.evaluate_limbs, "videos/pose2sim_single_4cam/triangulated_coco17_m.npz", 35),
+    ],
+)  # fmt: skip
+def test_cameras_found_from_the_people(clips, evaluate, reference, most, tmp_path, data):
+    pytest.importorskip("mediapipe", reason="the mediapipe extra is not installed")
+    flags = ("--offline", "--keypoints", "mediapipe", "--no-overlay", "--no-animation")
+    done = _run("multiview", *(data / clip for clip in clips), "-o", tmp_path, *flags,
+                home=tmp_path)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    folder = tmp_path / Path(clips[0]).stem
+    for score in evaluate(folder / "poses.npz", data / reference):
+        assert score.frames > 90
+        assert score.p_mpjpe < most
+    with np.load(folder / "poses.npz") as poses:
+        assert "world_from_calibration" not in poses
+        assert (poses["time_offsets"] == 0).all()  # they did begin at once
+        assert "found from the people" in str(poses["camera_source"])
+
+
 def _nasty(data):
     with (data / "nasty" / "manifest.csv").open(encoding="utf-8") as file:
         rows = {row["file"]: row for row in csv.DictReader(file)}

@@ -203,7 +203,8 @@ class Rig:
     names: (V,); cameras: (V,); world_from_cameras: (V, 4, 4) float64; time_offsets: (V,) seconds
     that each clip began after the first; keypoints: (V, P, T, 17, 2) float32 px, NaN where a
     person is unseen; scores: (V, P, T, 17) float32; reprojection_px: (V, P) medians, NaN where a
-    camera never saw the person; world_from_calibration: (4, 4), from the rig's own world.
+    camera never saw the person; world_from_calibration: (4, 4), from the rig's own world, where
+    it had one.
     """
 
     names: tuple[str, ...]
@@ -213,7 +214,7 @@ class Rig:
     keypoints: np.ndarray
     scores: np.ndarray
     reprojection_px: np.ndarray
-    world_from_calibration: np.ndarray
+    world_from_calibration: np.ndarray | None
 
     def __post_init__(self) -> None:
         v = len(self.cameras)
@@ -222,7 +223,8 @@ class Rig:
         _check("keypoints", self.keypoints, (v, None, None, 17, 2), np.float32)
         _check("scores", self.scores, (v, *self.keypoints.shape[1:3], 17), np.float32)
         _check("reprojection_px", self.reprojection_px, (v, self.keypoints.shape[1]), np.float64)
-        _check("world_from_calibration", self.world_from_calibration, (4, 4), np.float64)
+        if self.world_from_calibration is not None:
+            _check("world_from_calibration", self.world_from_calibration, (4, 4), np.float64)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""video2pose3d multiview: calibrated cameras of one scene."""
+"""video2pose3d multiview: several cameras of one scene."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from video2pose3d.options import Options
     "--calibration",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="The cameras: npz, TOML (Pose2Sim, anipose; metres), OpenCV YAML or a folder, Qualisys.",
+    help="The cameras: npz, TOML (Pose2Sim, anipose; metres), OpenCV YAML or a folder, Qualisys."
+    "  [default: found from the people]",
 )
 @click.option(
     "--offset",
@@ -28,7 +29,8 @@ from video2pose3d.options import Options
     type=float,
     multiple=True,
     metavar="SECONDS",
-    help="When a clip began, after the first; once a clip, in their order.  [default: all at once]",
+    help="When a clip began, after the first; once a clip, in their order."
+    "  [default: found from how people move]",
 )
 @click.option(
     "-o",
@@ -49,10 +51,22 @@ from video2pose3d.options import Options
     help="2D to 3D network, for joints that fewer than two cameras see.",
 )
 @click.option(
+    "--fov",
+    type=float,
+    metavar="DEGREES",
+    help="Without --calibration: the lenses' field of view along the pictures' longer side.",
+)
+@click.option(
+    "--camera",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Without --calibration: the lens of all cameras (npz with K, dist, size).",
+)
+@click.option(
     "--height",
     type=float,
     metavar="METRES",
-    help="Body height of the (largest) person, to check the calibration's unit by.",
+    help="Body height of the (largest) person: sets the scale, or checks the calibration's.",
 )
 @click.option(
     "--foot-lock",
@@ -73,11 +87,12 @@ def command(
     output: Path,
     **values: Any,
 ) -> None:
-    """Calibrated cameras of one scene: 3D poses by triangulation.
+    """Several cameras of one scene: 3D poses by triangulation.
 
-    The clips show the same seconds, one a camera, in the calibration's order or named as its
-    cameras. Results lie in OUTPUT/<name>/, <name> being the first clip's, in metres; with an
-    overlay for each camera, and rig.png, the cameras and people from above.
+    The clips show the same seconds, one a camera; with a calibration in its order or named as its
+    cameras, without one the cameras are found from the people. Results lie in OUTPUT/<name>/,
+    <name> being the first clip's, in metres; with an overlay for each camera, and rig.png, the
+    cameras and people from above.
     """
     from video2pose3d import multiview
     from video2pose3d.errors import UserError

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,14 @@ from video2pose3d import archives, metrics
 from video2pose3d.errors import UserError
 from video2pose3d.evaluation import keypoints
 from video2pose3d.evaluation.scores import Score, Table
+from video2pose3d.skeletons import COCO17, H36M17
+
+TRIANGULATED = [f"person{n}_xyz_m" for n in range(20)]
+_LIMBS = [
+    f"{side}_{joint}"
+    for joint in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
+    for side in ("left", "right")
+]
 
 
 def evaluate(result: Path, truth: Path) -> list[Score]:
@@ -37,6 +47,33 @@ def evaluate(result: Path, truth: Path) -> list[Score]:
     ]
 
 
+def evaluate_limbs(result: Path, reference: Path) -> list[Score]:
+    """A poses.npz beside joints that another program triangulated: P-MPJPE of the limbs' twelve,
+
+    which every skeleton means alike. reference: an npz with person<N>_xyz_m, from N = 0 on,
+    (T, 17, 3) metres in any frame of reference, COCO's joints, NaN where there are none.
+    """
+    lifted, moved, valid = _read_result(result)
+    file = archives.read(reference, TRIANGULATED)
+    shape = (valid.shape[1], len(COCO17), 3)
+    if not file or any(one.shape != shape for one in file.values()):
+        what = f"is neither a truth file, with camera, nor a triangulation, with {TRIANGULATED[0]} "
+        raise UserError(f"{what}{shape}", path=reference)
+    theirs = np.stack([file[key] for key in TRIANGULATED if key in file]).astype(np.float64)
+    theirs = theirs[:, :, COCO17.indices(*_LIMBS)]
+    counts = valid[None] & np.isfinite(theirs).all(axis=(2, 3))[:, None]
+    scores = []
+    for kind, joints in (("as lifted", lifted), ("after motion", moved)):
+        ours = joints[:, :, H36M17.indices(*_LIMBS)]
+        pairs = _pair(ours, theirs, counts, metrics.p_mpjpe)
+        scores += [
+            _score_person(f"person {i + 1}, limbs, {kind}", ours, one, counts[i], pairs.get(i))
+            for i, one in enumerate(theirs)
+        ]
+    nan = float("nan")  # whose axes theirs are is not known
+    return [replace(score, mpjpe=nan, mpjve=nan) for score in scores]
+
+
 def evaluate_keypoints(result: Path, truth: Path) -> list[Table]:
     """The 2D keypoints of a poses.npz beside the truth, a table for each person of the truth whom
 
@@ -60,12 +97,17 @@ def evaluate_keypoints(result: Path, truth: Path) -> list[Table]:
     ]
 
 
-def _pair(joints: np.ndarray, expected: np.ndarray, counts: np.ndarray) -> dict[int, int]:
+def _pair(
+    joints: np.ndarray,
+    expected: np.ndarray,
+    counts: np.ndarray,
+    measure: Callable[[np.ndarray, np.ndarray], float] = metrics.mpjpe,
+) -> dict[int, int]:
     """Truth's person → result's, by the least total error over the frames that count."""
     cost = np.full(counts.shape[:2], 1e3)
     for i, k in np.ndindex(*cost.shape):
         if counts[i, k].any():
-            error = metrics.mpjpe(joints[k, counts[i, k]], expected[i, counts[i, k]])
+            error = measure(joints[k, counts[i, k]], expected[i, counts[i, k]])
             cost[i, k] = error + (1 - counts[i, k].mean())  # whoever is seen longer, too
     return {int(i): int(k) for i, k in zip(*linear_sum_assignment(cost), strict=True)}
 

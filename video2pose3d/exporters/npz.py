@@ -149,6 +149,7 @@ def _arrays(scene: Scene) -> dict[str, np.ndarray]:
 
 def _rig(rig: Rig) -> dict[str, np.ndarray]:
     """What a file of several cameras holds besides."""
+    back = rig.world_from_calibration
     return {
         "camera_names": np.array(rig.names),
         "cameras_K": np.stack([camera.K for camera in rig.cameras]),
@@ -158,7 +159,7 @@ def _rig(rig: Rig) -> dict[str, np.ndarray]:
         "keypoints_2d_views": rig.keypoints,
         "scores_2d_views": rig.scores,
         "reprojection_px": rig.reprojection_px,
-        "world_from_calibration": rig.world_from_calibration,
+        **({} if back is None else {"world_from_calibration": back}),
     }
 
 

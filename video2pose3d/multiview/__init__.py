@@ -1,6 +1,9 @@
-"""Several calibrated cameras of one scene: people matched across views and triangulated.
+"""Several cameras of one scene: people matched across views and triangulated.
 
     clips → pipeline.watch, one after another → matching → triangulation → refinement → world
+
+Where no calibration is given, `self_calibration` finds the cameras from the people, and where
+nobody says when the clips began, their clocks; what follows is the same.
 
 Detectors see points of the body's surface, not joint centres; `centres` moves hips, shoulders,
 trunk and head from the one to the other by what they differ on average. Limbs stay as seen.

@@ -1,4 +1,4 @@
-"""Clips of calibrated cameras: the whole way through.
+"""Clips of several cameras: the whole way through.
 
 Each clip goes through the pipeline's own pass over the pixels, one after another with the same
 networks, so memory is that of one clip and its keypoints.
@@ -18,11 +18,13 @@ import numpy as np
 
 from video2pose3d import pipeline, tracking
 from video2pose3d.errors import UserError
-from video2pose3d.multiview import calibrations, doubts
+from video2pose3d.lifters import Lifter
+from video2pose3d.multiview import calibrations, doubts, self_calibration
 from video2pose3d.multiview.calibrations import View
 from video2pose3d.multiview.people import Sighted
 from video2pose3d.multiview.reconstruction import reconstruct
 from video2pose3d.multiview.result import MultiviewResult, Shot, scene_of
+from video2pose3d.multiview.self_calibration import Found
 from video2pose3d.networks import Networks
 from video2pose3d.options import Options
 from video2pose3d.report import Clock, as_json, describe_clip, describe_person, versions
@@ -35,7 +37,7 @@ log = logging.getLogger("video2pose3d")
 
 def run(
     sources: Sequence[str | os.PathLike[str]],
-    calibration: str | os.PathLike[str] | None,
+    calibration: str | os.PathLike[str] | None = None,
     *,
     offsets: Sequence[float] | None = None,
     progress: Progress = quiet,
@@ -43,43 +45,47 @@ def run(
 ) -> MultiviewResult:
     """Clips of one scene in, 3D poses out; writes nothing. options: the fields of `Options`.
 
-    offsets: seconds that each clip began after the first; by default they all began at once.
-    UserError for what the caller can mend.
+    calibration: the cameras; by default they are found from the people. offsets: seconds that each
+    clip began after the first; by default they are found from how people move. UserError for what
+    the caller can mend.
     """
     chosen = Options(**options)
-    if calibration is None:
-        raise UserError(
-            "finding the cameras from the people themselves isn't there yet",
-            cure="give --calibration FILE",
-        )
     if chosen.smooth != Options.smooth:
         raise UserError("several views are smoothed while they are triangulated",
                         cure="leave out --smooth")  # fmt: skip
+    if calibration is not None and (chosen.fov is not None or chosen.camera is not None):
+        raise UserError("--calibration says what the lenses are: leave out --fov and --camera")
     if len(sources) < 2:
         raise UserError("several views are needed", cure="give a clip of each camera")
-    offsets = [0.0] * len(sources) if offsets is None else list(offsets)
-    if len(offsets) != len(sources) or not np.isfinite(offsets).all():
+    if offsets is not None and (len(offsets) != len(sources) or not np.isfinite(offsets).all()):
         raise UserError(f"{len(offsets)} offsets for {len(sources)} clips",
                         cure="give --offset once a clip, 0 for the first")  # fmt: skip
     clips = [pipeline.open_clip(source, chosen) for source in sources]
     names = [name_of(clip.path) for clip in clips]
-    views = calibrations.read(Path(calibration), names, [clip.size for clip in clips])
+    views = None
+    if calibration is not None:
+        views = calibrations.read(Path(calibration), names, [clip.size for clip in clips])
     return process(clips, views, offsets, Networks.load(chosen), chosen, progress=progress)
 
 
 def process(
     clips: Sequence[Video],
-    views: Sequence[View],
-    offsets: Sequence[float],
+    views: Sequence[View] | None,
+    offsets: Sequence[float] | None,
     networks: Networks,
     options: Options,
     *,
     progress: Progress = quiet,
 ) -> MultiviewResult:
-    """Clips and their cameras, one each; offsets as for `run`, counted from the first clip's."""
+    """Clips and their cameras, one each; None for those, or offsets, that are to be found.
+
+    offsets: as for `run`, counted from the first clip's.
+    """
     clock = Clock()
     cameras = []
-    for clip, view, offset in zip(clips, views, offsets, strict=True):
+    lenses = _lenses(clips, options) if views is None else views
+    began = [0.0] * len(clips) if offsets is None else [o - offsets[0] for o in offsets]
+    for clip, view, since in zip(clips, lenses, began, strict=True):
 
         def tell(stage: str, done: int, total: int | None, name: str = view.name) -> None:
             progress(f"{stage} {name}", done, total)
@@ -88,17 +94,22 @@ def process(
         if networks.detector.finds_one:  # its other tracks are scraps
             kept = tracking.select([seen.track for seen in everybody], "largest")
             everybody = [seen for seen in everybody if seen.track in kept]
-        since = float(offset) - float(offsets[0])
         cameras.append(Sighted(view, everybody, clip.timestamps + since, since))
+    with clock.stage("cameras"):
+        rig = _find(cameras, networks.lifter, options, views is None, offsets is None)
     with clock.stage("motion"):
         found = reconstruct(
-            cameras, networks.lifter, clips[0].fps,
+            rig.cameras, networks.lifter, clips[0].fps,
             person=options.person, foot_lock=options.foot_lock == "auto",
             relation=networks.relation,
         )  # fmt: skip
     scene = found.scene
-    warnings = [*(warning for clip in clips for warning in clip.warnings), *found.warnings]
-    if found.qualities:
+    if views is None and scene.rig is not None:
+        own = replace(scene.rig, world_from_calibration=None)
+        scene = replace(scene, scale_source=rig.scale_source, rig=own)
+    warnings = [warning for clip in clips for warning in clip.warnings]
+    warnings += [*rig.warnings, *found.warnings]
+    if views is not None and found.qualities:
         warnings += doubts.other_size(found.qualities[0].stature, options.height)
     report = {
         "schema_version": pipeline.REPORT_VERSION,
@@ -111,7 +122,7 @@ def process(
         "options": as_json(options),
         "camera_source": scene.camera.source,
         "scale_source": scene.scale_source,
-        "cameras": _describe_cameras(clips, scene),
+        "cameras": _describe_cameras(clips, scene, rig.report),
         "people": [
             describe_person(p, q) for p, q in zip(scene.people, found.qualities, strict=True)
         ],
@@ -123,20 +134,43 @@ def process(
     shots = tuple(
         Shot(name, clip, scene_of(scene, v, camera.times, clip.fps, tracks))
         for v, (name, clip, camera, tracks) in enumerate(
-            zip(_file_names(views), clips, cameras, found.tracks, strict=True)
+            zip(_file_names(lenses), clips, rig.cameras, found.tracks, strict=True)
         )
     )
     return replace(result, shots=shots)
 
 
-def _describe_cameras(clips: Sequence[Video], scene: Scene) -> list[dict[str, Any]]:
-    """What the report says of each camera: its clip, and px by which keypoints and joints differ,
-    the median over people of each one's median."""
+def _lenses(clips: Sequence[Video], options: Options) -> list[View]:
+    """Cameras of which the lenses are known, or assumed, but not yet where they stand."""
+    names = [name_of(clip.path) for clip in clips]
+    cameras = [pipeline.choose_camera(clip.size, options) for clip in clips]
+    return [View(*one, np.eye(3), np.zeros(3)) for one in zip(names, cameras, strict=True)]
+
+
+def _find(
+    cameras: list[Sighted], lifter: Lifter, options: Options, places: bool, clocks: bool
+) -> Found:
+    """The cameras with what was not given, places or clocks, as people tell it."""
+    if places:
+        lenses = options.fov is None and options.camera is None
+        return self_calibration.calibrate(
+            cameras, lifter, clocks=clocks, lenses=lenses, height=options.height
+        )
+    if clocks:
+        return self_calibration.set_clocks(cameras, lifter)
+    return Found(cameras, "from the calibration", [{} for _ in cameras])
+
+
+def _describe_cameras(
+    clips: Sequence[Video], scene: Scene, known: Sequence[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """What the report says of each camera: its clip, px by which keypoints and joints differ, the
+    median over people of each one's median, and how sure it is where it was found."""
     rig = scene.rig
     assert rig is not None
     described = []
-    for clip, name, offset, errors in zip(
-        clips, rig.names, rig.time_offsets.tolist(), rig.reprojection_px, strict=True
+    for clip, name, offset, errors, how in zip(
+        clips, rig.names, rig.time_offsets.tolist(), rig.reprojection_px, known, strict=True
     ):
         seen = errors[np.isfinite(errors)]
         described.append(
@@ -145,6 +179,7 @@ def _describe_cameras(clips: Sequence[Video], scene: Scene) -> list[dict[str, An
                 **describe_clip(clip),
                 "time_offset": offset,
                 "reprojection_px": float(np.median(seen)) if len(seen) else None,
+                **how,
             }
         )
     return described

@@ -39,6 +39,15 @@ def match(
             )
         elif (present[a] & present[b]).any():
             gain[a, b] = gain[b, a] = -np.inf
+    return join(gain)
+
+
+def join(gain: np.ndarray) -> list[list[int]]:
+    """Groups of tracks, the best pair first, as long as more speaks for it than against.
+
+    gain: (N, N), symmetric: how much speaks for two tracks being one person (above 0) or two.
+    """
+    n, gain = len(gain), gain.copy()
     groups: list[list[int]] = [[i] for i in range(n)]
     while n:
         a, b = np.unravel_index(int(gain.argmax()), gain.shape)

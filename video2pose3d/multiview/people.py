@@ -74,17 +74,7 @@ def match_people(cameras: Sequence[Sighted]) -> tuple[list[Group], int]:
         sights = Sights.through([views[v]], xy[None], scores[None])
         lines.append(sights.directions()[1][0])
     all_scores = np.stack([scores for _, scores in seen])
-    together = match(of, centres, np.stack(lines), all_scores)
-    groups = []
-    for rows in together:
-        if len(set(of[rows])) < 2:
-            continue
-        xy = np.zeros((len(views), *seen[0][0].shape))
-        scores = np.zeros(xy.shape[:-1])
-        for row in rows:
-            here = seen[row][1] > 0
-            xy[of[row]][here], scores[of[row]][here] = seen[row][0][here], seen[row][1][here]
-        groups.append(Group([tracks[row] for row in rows], xy, scores))
+    groups = gather(len(views), tracks, seen, match(of, centres, np.stack(lines), all_scores))
     if not groups and len(set(of)) > 1:
         raise UserError(
             "nobody's keypoints in one view meet those in another",
@@ -92,4 +82,29 @@ def match_people(cameras: Sequence[Sighted]) -> tuple[list[Group], int]:
             "and the calibration in metres",
         )
     in_groups = sum(len(group.sightings) for group in groups)
-    return sorted(groups, key=lambda group: -group.size), len(tracks) - in_groups
+    return groups, len(tracks) - in_groups
+
+
+def gather(
+    views: int,
+    tracks: Sequence[tuple[int, Sighting]],
+    seen: Sequence[tuple[np.ndarray, np.ndarray]],
+    together: Sequence[Sequence[int]],
+) -> list[Group]:
+    """The people whom at least two of the views saw, largest first.
+
+    tracks: (view, sighting) each; seen: (T, J, 2) px and (T, J) scores of each track; together:
+    which tracks are one person's.
+    """
+    of = np.array([v for v, _ in tracks])
+    groups = []
+    for rows in together:
+        if len(set(of[rows])) < 2:
+            continue
+        xy = np.zeros((views, *seen[0][0].shape))
+        scores = np.zeros(xy.shape[:-1])
+        for row in rows:
+            here = seen[row][1] > 0
+            xy[of[row]][here], scores[of[row]][here] = seen[row][0][here], seen[row][1][here]
+        groups.append(Group([tracks[row] for row in rows], xy, scores))
+    return sorted(groups, key=lambda group: -group.size)
