@@ -206,6 +206,10 @@ def test_a_pre_trained_lifter_may_lack_a_head_but_nothing_else(actions, tmp_path
     metadata["format"] = lifters.BACKBONE
     heads.save_file(run, lifter_file, metadata)
     downstream.train_head(path, actions, tmp_path / "run", threads=1)
+    frozen = path.read_text().replace("lr_backbone = 2e-3", "lr_backbone = 0")
+    path.with_name("frozen.toml").write_text(frozen)
+    with pytest.raises(UserError, match="fine-tune it to a lifter first"):
+        downstream.train_head(path.with_name("frozen.toml"), actions, tmp_path / "frozen")
     heads.save_file({k: t for k, t in run.items() if "blocks.0" not in k}, lifter_file, metadata)
     with pytest.raises(UserError, match="does not fit"):
         downstream.train_head(path, actions, tmp_path / "again", threads=1)

@@ -16,7 +16,7 @@ from video2pose3d.cli import video2pose3d
 from video2pose3d.datasets.mocap import Mocap
 from video2pose3d.errors import UserError
 from video2pose3d.evaluation import detector, filming, mocap, result
-from video2pose3d.evaluation.scores import Errors, Table
+from video2pose3d.evaluation.scores import Errors, Score, Table
 from video2pose3d.lifters import Lifter, ssr_stf
 from video2pose3d.skeletons import H36M17
 
@@ -65,6 +65,18 @@ def test_the_scores_stand_beside_the_mean_pose(folder):
     assert facing.p_mpjpe == pytest.approx(still.p_mpjpe)
     assert all(score.frames == 360 for score in scores)
     assert "MPJPE" in str(facing)
+
+
+def test_a_wrong_size_is_what_n_mpjpe_forgives():
+    truth = walk(9)
+    truth = truth - truth[:, :1]
+    taller = 1.1 * truth
+    score = Score.of("tall", taller, truth, (np.diff(taller, axis=0), np.diff(truth, axis=0)))
+    assert score.mpjpe == pytest.approx(100 * np.linalg.norm(truth, axis=-1).mean())
+    assert score.n_mpjpe == pytest.approx(0, abs=1e-6)
+    nobody = Score.of("nobody", truth[:0], truth[:0], (truth[:0], truth[:0]))
+    assert nobody.frames == 0
+    assert np.isnan([nobody.mpjpe, nobody.n_mpjpe, nobody.p_mpjpe, nobody.mpjve]).all()
 
 
 def test_the_detector_points_where_coco_ones_do():

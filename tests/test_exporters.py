@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from video2pose3d import archives, discovery, kinematics
+from video2pose3d import archives, discovery, files, kinematics
 from video2pose3d.errors import UserError
-from video2pose3d.exporters import _files, bvh, npz
+from video2pose3d.exporters import bvh, npz
 from video2pose3d.skeletons import H36M17
 from video2pose3d.structures import Camera, Keypoints2D, Person, Poses3D, Scene, Track
 
@@ -144,7 +144,7 @@ def test_a_broken_off_file_leaves_the_old_one(tmp_path):
     path.write_text("old")
 
     def break_off(error: BaseException) -> None:
-        with _files.replacing(path) as beside:
+        with files.replacing(path) as beside:
             beside.write_text("new, half")
             raise error
 

@@ -1,6 +1,7 @@
 """Claims about the lifters; those for all of them run over whatever discovery finds."""
 
 import dataclasses
+import functools
 import json
 import struct
 
@@ -131,3 +132,11 @@ def test_files_that_are_no_lifters_are_one_clear_error(tmp_path, content):
         lifters.load(path)
     with pytest.raises(UserError, match="no such file"):
         lifters.load(tmp_path / "missing.safetensors")
+
+
+def test_a_place_that_takes_no_file_is_one_clear_error_and_a_missing_folder_is_made(tmp_path):
+    save = functools.partial(lifters.save, name="ssr_stf", frames=81, about={})
+    save(tmp_path / "new" / "lifter.safetensors", model=tiny.lifter("ssr_stf"))
+    assert lifters.load(tmp_path / "new" / "lifter.safetensors").frames == 81
+    with pytest.raises(UserError, match="can't be written"):
+        save(tmp_path / "new" / "lifter.safetensors" / "x", model=tiny.lifter("ssr_stf"))

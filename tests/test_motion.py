@@ -9,10 +9,14 @@ import numpy as np
 import pytest
 from walker import ANKLE, Film, film, stands, turn, walk
 
-from video2pose3d import motion
+from video2pose3d import lifters, metrics, motion
+from video2pose3d.datasets.mocap import Mocap
+from video2pose3d.evaluation import filming
 from video2pose3d.geometry import pixels_to_rays, transform
 from video2pose3d.motion import bones, smoothing
 from video2pose3d.motion.root import locate_each
+from video2pose3d.networks import find_lifter
+from video2pose3d.options import Options
 from video2pose3d.skeletons import H36M17
 from video2pose3d.structures import Camera, Keypoints2D, Poses3D
 
@@ -269,6 +273,25 @@ def test_keypoints_of_other_frames_are_refused() -> None:
     _, p = picked(truth.seen, [1, 3])
     with pytest.raises(ValueError, match="same frames"):
         motion.reconstruct([(k, p)], TIMES, truth.camera)
+
+
+def test_what_a_lifter_found_only_gets_better(data: Path) -> None:
+    sequences = filming.film(Mocap.read(data / "mocap" / "val.npz"), limit=4)
+    lifter = lifters.load(find_lifter(Options()))
+    seen = [sequence.keypoints["noisy"] for sequence in sequences]
+    before, after, shaken = [], [], []
+    for s, k, poses in zip(
+        sequences, seen, lifters.lift(lifter, seen, filming.CAMERA), strict=True
+    ):
+        result = motion.reconstruct([(k, poses)], k.frames / k.fps, filming.CAMERA)
+        for errors, joints in ((before, poses.joints), (after, in_camera(result))):
+            joints = joints - joints[:, :1]
+            errors.append((metrics.mpjpe(joints, s.truth), metrics.p_mpjpe(joints, s.truth),
+                           metrics.mpjve(joints, s.truth)))  # fmt: skip
+        quality = result.people[0].quality
+        shaken.append(quality.jitter_after / quality.jitter_before)
+    assert (np.mean(after, axis=0) < np.mean(before, axis=0)).all()
+    assert max(shaken) < 0.1
 
 
 @pytest.mark.parametrize("name", ["walk", "walk_b", "walk_c", "two_people"])

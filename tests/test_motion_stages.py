@@ -178,7 +178,8 @@ def test_limbs_go_towards_where_they_were_seen_and_never_along_the_line_of_sight
     beside = np.tile(np.array([0.05, -0.02]), (3, 17, 1))
     scores = np.ones((3, 17))
     scores[1], scores[2] = 0, 0.5
-    move = sight.offsets(beside, scores)
+    apart = np.arange(3.0)  # seconds: so long that no frame smooths another
+    move = sight.offsets(beside, scores, apart)
     wrist, pelvis = H36M17.indices("left_wrist", "pelvis")
     assert 0 < move[0, wrist, 0] < 0.05
     assert -0.02 < move[0, wrist, 1] < 0
@@ -186,8 +187,17 @@ def test_limbs_go_towards_where_they_were_seen_and_never_along_the_line_of_sight
     assert (move[1] == 0).all()
     assert (move[:, pelvis] == 0).all()
     np.testing.assert_allclose(2 * move[2], move[0])
-    wild = sight.offsets(40 * beside, np.ones((3, 17)))
+    wild = sight.offsets(40 * beside, np.ones((3, 17)), apart)
     assert np.abs(wild).max() < np.abs(move).max()
+
+
+def test_keypoints_bring_in_where_limbs_are_but_not_how_detectors_shake() -> None:
+    shaking = 0.02 * np.random.default_rng(0).normal(size=(90, 17, 2))
+    wrist = H36M17.index("left_wrist")
+    shaken = sight.offsets(shaking, np.ones((90, 17)), TIMES)[:, wrist, :2]
+    moved = sight.offsets(shaking + 0.02, np.ones((90, 17)), TIMES)[:, wrist, :2]
+    assert moved.mean() > 0.014
+    assert np.diff(shaken, 2, axis=0).std() < 0.03 * np.diff(shaking[:, wrist], 2, axis=0).std()
 
 
 # ground and scale

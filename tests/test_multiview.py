@@ -15,9 +15,19 @@ from hypothesis import strategies as st
 
 from video2pose3d import geometry, metrics, multiview, pipeline
 from video2pose3d.cli import video2pose3d as program
+from video2pose3d.datasets.mocap import Mocap
 from video2pose3d.errors import UserError
 from video2pose3d.exporters import npz
-from video2pose3d.multiview import Sighted, View, calibrations, refinement, triangulation
+from video2pose3d.motion import bones
+from video2pose3d.multiview import (
+    Sighted,
+    View,
+    calibrations,
+    centres,
+    doubts,
+    refinement,
+    triangulation,
+)
 from video2pose3d.multiview.centres import joint_centres
 from video2pose3d.multiview.timing import at_times
 from video2pose3d.multiview.triangulation import Sights
@@ -25,6 +35,7 @@ from video2pose3d.options import Options
 from video2pose3d.pipeline import Sighting
 from video2pose3d.skeletons import H36M17
 from video2pose3d.structures import Camera, Keypoints2D, Track
+from video2pose3d.training.detector import detector_points
 
 SIZE = (1280, 960)
 FPS = 50.0
@@ -128,11 +139,25 @@ def test_refined_bones_keep_their_lengths_and_bodies_stay_where_they_were_seen()
     xy += rng.normal(0, 4, xy.shape)
     sights = Sights.through(views, xy, np.ones(xy.shape[:-1]))
     raw = triangulation.triangulate(sights)
-    refined, lengths = refinement.refine(sights, raw, raw, np.arange(40) / FPS)
+    refined = refinement.refine(sights, raw, raw, np.arange(40) / FPS)
+    assert bones.variation(refined, H36M17) < bones.variation(raw, H36M17) / 2
+    lengths = bones.lengths(refined, sights.twice, H36M17)
+    refined = refinement.shape(refined, lengths)
     for parent, child in H36M17.bones:
         bone = np.linalg.norm(refined[:, child] - refined[:, parent], axis=-1)
         np.testing.assert_allclose(bone, lengths[child], atol=1e-9)
     assert metrics.mpjpe(refined, joints) < metrics.mpjpe(raw, joints)
+
+
+def test_a_long_clip_refined_in_windows_is_as_if_refined_at_once(monkeypatch):
+    views, joints = rig(3), walk(90)
+    xy = project(joints, views) + np.random.default_rng(1).normal(0, 4, (3, 90, 17, 2))
+    sights, times = Sights.through(views, xy, np.ones((3, 90, 17))), np.arange(90) / FPS
+    raw = triangulation.triangulate(sights)
+    at_once = refinement.refine(sights, raw, raw, times)
+    monkeypatch.setattr(refinement, "_WINDOW", 30)
+    monkeypatch.setattr(refinement, "_OVERLAP", 30)
+    np.testing.assert_allclose(refinement.refine(sights, raw, raw, times), at_once, atol=1e-3)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -190,6 +215,28 @@ def test_a_rig_of_another_unit_gives_nobody_but_one_clear_line():
         found(small)
 
 
+def test_a_camera_that_was_moved_is_named_and_others_are_not():
+    cameras = filmed([walk(), walk(shift=(0.9, 0.3), seed=2)], rig(4), noise=4)
+    assert not found(cameras).warnings
+    camera = cameras[2].view.camera
+    shift = np.array([[0, 0, -25.0], [0, 0, 15.0], [0, 0, 0]])
+    moved = replace(camera, K=camera.K + shift)
+    cameras[2] = replace(cameras[2], view=replace(cameras[2].view, camera=moved))
+    (warning,) = found(cameras).warnings
+    assert "cam2" in warning
+    assert "(+2" in warning  # to the right by some of the 25 px
+
+
+@pytest.mark.parametrize(("height", "doubted"), [(None, 0), (1.7, 0), (1.2, 1), (2.4, 1)])
+def test_a_height_that_the_calibration_contradicts_is_said(height, doubted):
+    assert len(doubts.other_size(1.65, height)) == doubted
+
+
+def test_smoothing_again_is_refused_in_one_line():
+    with pytest.raises(UserError, match="--smooth"):
+        multiview.run(["a.mp4", "b.mp4"], "rig.npz", smooth="none")
+
+
 def test_the_frames_of_reference_agree():
     """World, camera and calibration say the same of one joint; the floor is the calibration's."""
     views = rig(3)
@@ -226,6 +273,35 @@ def test_a_joint_that_one_camera_sees_is_filled_by_the_lifter(lifter):
 @pytest.fixture(scope="module")
 def lifter():
     return figures.networks().lifter
+
+
+def test_trunk_and_head_are_where_the_training_split_has_them(data):
+    """The constants of `centres`, fitted again."""
+    clips = Mocap.read(data / "mocap" / "train.npz")
+    joints = clips.positions[::20].astype(np.float64)
+    points = detector_points(joints[:, None], np.random.default_rng(0))[:, 0]
+    axes = geometry.body_axes(points)
+    aside, along = centres.posture(points, axes)
+    moves = (joints - points) @ np.swapaxes(axes, -1, -2)
+
+    def fitted(features, wanted):
+        unsure = 0.02**2 * len(features) * np.eye(features.shape[1])
+        return np.linalg.solve(features.T @ features + unsure, features.T @ wanted)
+
+    for name, (left, forwards, upwards) in centres.BY_POSTURE.items():
+        move = moves[:, H36M17.index(name)]
+        np.testing.assert_allclose(fitted(aside, move[:, 0]), left, atol=0.02)
+        np.testing.assert_allclose(fitted(along, move[:, 1]), forwards, atol=0.02)
+        np.testing.assert_allclose(fitted(along, move[:, 2]), upwards, atol=0.02)
+
+
+def test_centres_turn_with_the_body_and_grow_with_its_trunk():
+    points = walk(5)
+    R = cv2.Rodrigues(np.array([0.4, -1.0, 2.0]))[0]
+    np.testing.assert_allclose(joint_centres(points @ R.T + 3), joint_centres(points) @ R.T + 3)
+    trunk = H36M17.indices("spine", "thorax", "neck", "head")
+    np.testing.assert_allclose(joint_centres(points * 0.6)[:, trunk],
+                               joint_centres(points)[:, trunk] * 0.6)  # fmt: skip
 
 
 def test_clips_out_of_time_meet_at_the_first_ones_times():

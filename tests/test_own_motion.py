@@ -1,5 +1,6 @@
 """Claims about motion that people add: BVH of any rig, AMASS, and collections of them."""
 
+import json
 import logging
 
 import bodies
@@ -12,13 +13,14 @@ from hypothesis import strategies as st
 from mocap import walk
 from scipy.spatial.transform import Rotation
 
-from video2pose3d import kinematics
+from video2pose3d import kinematics, lifters
 from video2pose3d.cli import video2pose3d
 from video2pose3d.datasets import amass, bvh
 from video2pose3d.datasets.collection import gather, read
 from video2pose3d.datasets.mocap import ANKLE, Clip, Mocap
 from video2pose3d.errors import UserError
 from video2pose3d.exporters.bvh import text
+from video2pose3d.lifters import ssr_stf
 from video2pose3d.skeletons import H36M17
 from video2pose3d.training.config import TrainingConfig
 
@@ -371,6 +373,67 @@ def test_a_lifter_is_trained_on_folders_of_motion(tmp_path):
     done = CliRunner().invoke(video2pose3d, words)
     assert done.exit_code == 1
     assert "needs a body model's file" in done.stderr.splitlines()[-1]
+
+
+def test_a_lifter_is_measured_on_a_folder_of_motion(tmp_path):
+    for split, seed in (("train", 0), ("test", 1)):
+        (tmp_path / split).mkdir()
+        y_up = walk(80, seed)[..., [0, 2, 1]] * [1, 1, -1]
+        (tmp_path / split / "a.bvh").write_text(text(kinematics.solve(y_up, 50.0)))
+        (tmp_path / split / "b.bvh").write_text(rig(RIGS["mixamo"])[0])  # two frames: too short
+    poses = np.zeros((121, 156))  # 120 frames a second
+    poses[:, 0] = np.pi / 2
+    write_amass(tmp_path / "test" / "stand.npz", poses, np.zeros((121, 3)))
+    np.savez(tmp_path / "SMPL_NEUTRAL.npz", **bodies.arrays())
+    model = ssr_stf.Model(ssr_stf.Config(N=1, C=16, Ch=8, heads=2))
+    lifters.save(tmp_path / "a.safetensors", "ssr_stf", model, frames=9, about={})
+    words = f"evaluate mocap --data {tmp_path} --weights {tmp_path}/a.safetensors --device cpu"
+    words += " --body SMPL_NEUTRAL.npz"
+    done = CliRunner().invoke(video2pose3d, [*words.split(), "--json"])
+    assert done.exit_code == 0, done.output
+    score, *_, by_source, _, _, _ = json.loads(done.stdout)
+    assert score["frames"] == 80 + 51
+    assert {k: row["frames"] for k, row in by_source["rows"].items()} == {"AMASS": 51, "BVH": 80}
+    for name in ("a.bvh", "stand.npz"):
+        (tmp_path / "test" / name).unlink()
+    done = CliRunner().invoke(video2pose3d, words.split())
+    assert done.exit_code == 1
+    assert "no clip of its test has 27 frames" in done.stderr
+
+
+def clips_of(mocap: Mocap) -> list[bytes]:
+    return sorted(
+        mocap.positions[at : at + length].tobytes()
+        for at, length in zip(mocap.start, mocap.length, strict=True)
+    )
+
+
+@pytest.mark.parametrize("form", ["npz", "folder"])
+def test_without_a_val_some_of_train_are_held_out(tmp_path, form, heard):
+    if form == "npz":
+        mocap.write(tmp_path, ["train"], [walk(30, seed=k) for k in range(3)])
+        place, N = tmp_path / "train.npz", 3
+    else:
+        place, N = tmp_path / "train", 25
+        place.mkdir()
+        for k in range(N):
+            (place / f"{k}.bvh").write_text(rig(RIGS["mixamo"], unit=100 + k)[0])
+    with heard.at_level(logging.INFO, "video2pose3d"):
+        train, val = read(tmp_path, "train"), read(tmp_path, "val")
+    assert heard.text.count("there is no val") == 1
+    assert f"{len(val.length)} of the {N} clips of {place}" in heard.text
+    assert len(val.length) == max(1, round(0.1 * N))
+    everything = gather(place)
+    assert sorted(clips_of(train) + clips_of(val)) == clips_of(everything)
+    assert clips_of(read(tmp_path, "val")) == clips_of(val)
+    mocap.write(tmp_path, ["val"], [walk(20)])
+    assert clips_of(read(tmp_path, "train")) == clips_of(everything)
+
+
+def test_of_a_single_clip_nothing_can_be_held_out(tmp_path):
+    mocap.write(tmp_path, ["train"], [walk(30)])
+    with pytest.raises(UserError, match=r"give a second one, or .*val\.npz"):
+        read(tmp_path, "train")
 
 
 def test_a_data_folder_without_a_split_and_a_body_for_a_benchmark_are_refused(tmp_path):

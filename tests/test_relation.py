@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from video2pose3d import keypoint_metrics, networks, pipeline, weights
@@ -19,6 +19,7 @@ from video2pose3d.datasets import coco, h36m_images
 from video2pose3d.errors import UserError
 from video2pose3d.keypoint_metrics import People
 from video2pose3d.keypoints import relation
+from video2pose3d.keypoints._topdown import normalise, regions
 from video2pose3d.options import Options
 from video2pose3d.report import Clock
 from video2pose3d.skeletons import COCO17, H36M17, h36m_from_coco
@@ -220,27 +221,67 @@ def test_more_frames_than_positions_are_refused():
 # ------------------------------------------------------------------ the backend
 
 
-@settings(deadline=None)
-@given(st.lists(st.integers(0, 3), min_size=1, max_size=12), st.integers(1, 5), st.randoms())
-def test_every_row_is_in_one_clip(people, f, random):
-    images = [np.zeros((4, 4, 3), np.uint8) for _ in people]
-    rows = [image for image, n in zip(images, people, strict=True) for _ in range(n)]
-    corners = np.array([[random.random() * 9, random.random() * 9] for _ in rows]).reshape(-1, 2)
-    found = relation.clips(rows, np.hstack([corners, corners + 5]), f)
-    assert sorted(row for clip in found for row in clip) == list(range(len(rows)))
-    for clip in found:
-        assert clip == sorted(clip)
-        assert len(clip) <= f
-        assert len({id(rows[i]) for i in clip}) == len(clip)  # one box of a picture
+@given(st.sets(st.integers(0, 60), min_size=1), st.integers(1, 9))
+def test_every_frame_is_told_once_and_in_as_long_a_window_as_there_can_be(seen, f):
+    frames = np.array(sorted(seen))
+    told = []
+    for shown, first in relation.windows(frames, f):
+        together = frames[shown]
+        told += together[first:].tolist()
+        assert together[-1] - together[0] < f
+        if len(frames) == frames[-1] - frames[0] + 1:
+            assert len(together) == min(f, len(frames))
+    assert told == frames.tolist()
 
 
-def test_two_people_are_two_clips():
-    images = [image for image in np.zeros((3, 4, 4, 3), np.uint8) for _ in range(2)]
-    images = [images[i // 2 * 2] for i in range(6)]  # the same array for both
-    left, right = [0, 0, 10, 20], [30, 0, 40, 20]
-    boxes = np.array([left, right, right, left, left, right], float)
-    assert sorted(relation.clips(images, boxes, 8)) == [[0, 3, 4], [1, 2, 5]]
-    assert [0, 3] in relation.clips(images, boxes, 2)
+def predict(backend, images, boxes):
+    """Each picture related to nothing but itself."""
+    rows = backend.predict(images, np.asarray(boxes, np.float32))
+    one = np.zeros(1, int)
+    found = [backend.relate(one, *(part[[i]] for part in rows)) for i in range(len(boxes))]
+    return tuple(np.concatenate(part) for part in zip(*found, strict=True))
+
+
+# Of two people's 20 frames, the second of whom lacks 8 to 12: f → windows (from, to, told from).
+WINDOWS = {
+    4: (
+        [(0, 4, 0), (4, 8, 4), (8, 12, 8), (12, 16, 12), (16, 20, 16)],
+        [(0, 4, 0), (4, 8, 4), (13, 17, 13), (16, 20, 17)],
+    ),
+    6: (
+        [(0, 6, 0), (6, 12, 6), (12, 18, 12), (14, 20, 18)],
+        [(0, 6, 0), (6, 12, 6), (13, 19, 13), (14, 20, 19)],
+    ),
+    128: ([(0, 20, 0)], [(0, 20, 0)]),
+}
+
+
+@pytest.mark.parametrize("f", WINDOWS)
+def test_a_run_is_the_network_applied_to_whole_windows_of_each_person(tmp_path, f):
+    """However few pictures the program reads at a time."""
+    model = tiny(f=f)
+    networks = dataclasses.replace(figures.networks(), keypoints=relation.Backend(model, "cpu"))
+    clip = pipeline.open_clip(figures.write_clip(tmp_path / "two.mp4", people=2), Options())
+    people = pipeline.watch(clip, networks, Clock(), lambda *_: None)
+    images = list(clip)
+    for seen, windows in zip(people, WINDOWS[f], strict=True):
+        boxes = dict(zip(seen.track.frames.tolist(), seen.track.boxes, strict=True))
+        told = []
+        for begin, end, since in windows:
+            shown = [t for t in range(begin, end) if t in boxes]
+            centres, sizes = regions(np.stack([boxes[t] for t in shown]), (32, 32))
+            crops = relation.crops([images[t] for t in shown], centres, sizes, 32)
+            with torch.inference_mode():
+                z = model.spatial(normalise(crops, torch.device("cpu")))[None, :, None]
+                found = model.relate(z, torch.tensor(shown) - shown[0])[0, :, 0].numpy()
+            xy = (found * sizes[:, None] / 2 + centres[:, None]).astype(np.float32)
+            xy, _ = h36m_from_coco(xy, np.ones(xy.shape[:2], np.float32))
+            new = [t for t in shown if t >= since]
+            rows = np.searchsorted(seen.keypoints.frames, new)
+            np.testing.assert_allclose(seen.keypoints.xy[rows], xy[-len(new) :], atol=1e-3)
+            told += new
+        assert told == sorted(boxes)
+    assert len(people[1].track.frames) == 15
 
 
 def test_keypoints_move_with_the_picture():
@@ -248,9 +289,9 @@ def test_keypoints_move_with_the_picture():
     image = draw(pose(np.random.default_rng(3)), np.random.default_rng(4))
     image = np.pad(image, ((40, 40), (40, 40), (0, 0)))
     boxes = np.array([[60, 50, 90, 100]], np.float32)
-    xy, scores = backend.predict([image], boxes)
+    xy, scores = predict(backend, [image], boxes)
     by = np.array([-5, 7], np.float32)
-    moved, _ = backend.predict([np.roll(image, (7, -5), (0, 1))], boxes + np.tile(by, 2))
+    moved, _ = predict(backend, [np.roll(image, (7, -5), (0, 1))], boxes + np.tile(by, 2))
     np.testing.assert_allclose(moved, xy + by, atol=1e-3)
     assert set(np.unique(scores)) <= {0, 1}
 
@@ -275,10 +316,11 @@ def test_empty_boxes_are_nobody():
     backend = relation.Backend(tiny(), "cpu")
     image = np.zeros((50, 50, 3), np.uint8)
     boxes = np.array([[5, 5, 5, 30], [np.nan, 0, 9, 9], [5, 5, 25, 45]], np.float32)
-    xy, scores = backend.predict([image] * 3, boxes)
+    xy, scores = predict(backend, [image] * 3, boxes)
     assert (xy.shape, scores.shape) == ((3, 17, 2), (3, 17))
     assert not scores[:2].any()
-    assert backend.predict([], np.zeros((0, 4), np.float32))[0].shape == (0, 17, 2)
+    nobody = backend.predict([], np.zeros((0, 4), np.float32))
+    assert backend.relate(np.zeros(0, int), *nobody)[0].shape == (0, 17, 2)
 
 
 def test_a_saved_network_loads_as_it_was(tmp_path):
@@ -470,7 +512,7 @@ def test_it_learns_single_pictures_and_finds_people_with_the_published_file(pict
     training.publish_relation(path, checkpoint, tmp_path / "own.safetensors")
     backend = relation.build(tmp_path / "own.safetensors", "cpu")
     xy, scores = zip(
-        *(backend.predict([one.image(0, 0)], one.boxes[0]) for one in people), strict=True
+        *(predict(backend, [one.image(0, 0)], one.boxes[0]) for one in people), strict=True
     )
     truth, seen, boxes = (
         np.concatenate([getattr(one, key)[0] for one in people]) for key in ("xy", "seen", "boxes")
@@ -526,6 +568,18 @@ def test_the_command_trains_on_the_views_of_human36m(clips, tmp_path):
     log = rows(tmp_path / "run")
     assert log[1]["loss"] < log[0]["loss"]
     assert relation.build(own, "cpu").skeleton is H36M17
+    measure = ["evaluate", "relation", "--data", str(clips), "--device", "cpu", "--json"]
+    done = CliRunner().invoke(video2pose3d, [*measure, "--weights", str(own)])
+    assert done.exit_code == 0, done.output
+    (table,) = json.loads(done.stdout)
+    measured = {name.split()[0]: value for name, value in table["rows"]["All"].items()}
+    logged = {name: log[-1][name] for name in measured}
+    assert measured == pytest.approx(logged, rel=0.02, abs=1)  # published in half precision
+    assert {"AP", "AR", "PCK", "MSE"} == set(measured)
+    for flags, says in ((["--all"], "no such file"), (["--weights", str(path)], "safetensors")):
+        refused = CliRunner().invoke(video2pose3d, [*measure, *flags])
+        assert refused.exit_code == 1
+        assert says in refused.stderr
     refused = CliRunner().invoke(video2pose3d, [*map(str, arguments), "--steps", "3"])
     assert refused.exit_code == 1
     assert "trained in epochs" in refused.output

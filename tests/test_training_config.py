@@ -51,6 +51,23 @@ def test_a_config_may_stand_on_another(tmp_path):
         TrainingConfig.read(tmp_path / "third.toml")
 
 
+def test_a_base_for_another_lifter_leaves_the_model_open(tmp_path):
+    (tmp_path / "below.toml").write_text(TINY)
+    (tmp_path / "above.toml").write_text('base = "below"\nlifter = "mixste"\n[model]\nC = 64\n')
+    found = TrainingConfig.read(tmp_path / "above.toml")
+    assert (found.lifter, found.model) == ("mixste", {"C": 64})
+
+
+def test_lifters_are_compared_on_the_same_batches_with_as_many_parameters():
+    names = [f"{lifter}_mocap_cpu" for lifter in ("ssr_stf", "mixste", "transformer_gcn")]
+    configs = [TrainingConfig.read(name) for name in names]
+    first, *others = (dataclasses.replace(c, lifter="", model={}) for c in configs)
+    assert others == [first, first]
+    models = [discovery.load("lifters", c.lifter).Model(c.model_config()) for c in configs]
+    sizes = [sum(p.numel() for p in model.parameters()) for model in models]
+    assert max(sizes) < 1.05 * min(sizes)
+
+
 def test_a_variant_is_changed_by_the_fields_beside_it(tmp_path):
     (tmp_path / "a.toml").write_text(TINY.replace("N = 1", 'variant = "small"'))
     found = TrainingConfig.read(tmp_path / "a.toml").model_config()

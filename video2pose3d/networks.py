@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from video2pose3d import discovery, lifters, weights
+from video2pose3d import discovery, lifters, skeletons, weights
 from video2pose3d.errors import UserError
 from video2pose3d.options import Options
-from video2pose3d.skeletons import COCO17, Skeleton
+from video2pose3d.skeletons import COCO17
 from video2pose3d.structures import Detections
 
 log = logging.getLogger("video2pose3d")
@@ -41,15 +41,10 @@ class Networks:
     names: dict[str, str]
     weights: list[dict[str, str]]
 
-    @property
-    def skeleton(self) -> Skeleton:
-        """The joints that `estimate` gives."""
-        return COCO17 if self.keypoints is None else self.keypoints.skeleton
-
     def estimate(
         self, images: Sequence[np.ndarray], people: Sequence[Detections]
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """The keypoints of the people in each picture: xy (N, 17, 2) px, scores (N, 17).
+    ) -> tuple[np.ndarray, ...]:
+        """What `settle` takes, of the people in each picture: arrays of N rows.
 
         N: all of them, picture by picture.
         """
@@ -58,6 +53,19 @@ class Networks:
             return own[..., :2], own[..., 2]
         image_of = [i for i, found in zip(images, people, strict=True) for _ in found.boxes]
         return self.keypoints.predict(image_of, np.concatenate([found.boxes for found in people]))
+
+    def settle(
+        self, frames: np.ndarray, rows: Sequence[np.ndarray]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """One person's keypoints in H36M17: xy (T, 17, 2) px, scores (T, 17).
+
+        frames: (T,) of the video, the whole track; rows: those of what `estimate` gave.
+        """
+        relate = getattr(self.keypoints, "relate", None)
+        xy, scores = rows if relate is None else relate(frames, *rows)
+        if self.keypoints is None or self.keypoints.skeleton is COCO17:
+            return skeletons.h36m_from_coco(xy, scores)
+        return xy, scores
 
     @classmethod
     def load(cls, options: Options) -> Networks:

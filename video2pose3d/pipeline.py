@@ -18,12 +18,12 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from video2pose3d import geometry, lifters, motion, skeletons, tracking, video
+from video2pose3d import geometry, lifters, motion, sides, tracking, video
 from video2pose3d.networks import Networks
 from video2pose3d.options import Options
 from video2pose3d.report import Clock, as_json, describe_clip, describe_person, versions
 from video2pose3d.results import Progress, Result, name_of, quiet
-from video2pose3d.skeletons import COCO17, H36M17
+from video2pose3d.skeletons import H36M17
 from video2pose3d.structures import Camera, Keypoints2D, Person, Scene, Track
 from video2pose3d.video import Video
 
@@ -99,7 +99,7 @@ def watch(clip: Video, networks: Networks, clock: Clock, progress: Progress) -> 
     """The pass over the pixels: everybody who was seen, and their keypoints."""
     follows = networks.detector.finds_one
     tracker = tracking.Tracker(clip.fps, tracking.FOLLOWED if follows else tracking.Settings())
-    found: list[tuple[np.ndarray, np.ndarray]] = []
+    found: list[tuple[np.ndarray, ...]] = []
     done = 0
     networks.detector.reset()
     for images in clock.each("decode", _batches(clip)):
@@ -113,16 +113,18 @@ def watch(clip: Video, networks: Networks, clock: Clock, progress: Progress) -> 
         progress("watch", done, clip.frame_count_hint)
     with clock.stage("track"):
         linking = tracker.finish()
-        if not linking.tracks:
-            return []
-        xy, scores = (np.concatenate(parts) for parts in zip(*found, strict=True))
-        if networks.skeleton is COCO17:
-            xy, scores = skeletons.h36m_from_coco(xy, scores)
-        return [
-            bridge(track, xy[rows], scores[rows], clip.size, clip.fps)
+    if not linking.tracks:
+        return []
+    with clock.stage("keypoints"):
+        everything = [np.concatenate(parts) for parts in zip(*found, strict=True)]
+        settled = [
+            networks.settle(track.frames, [part[linking.rows[track.id]] for part in everything])
             for track in linking.tracks
-            for rows in (linking.rows[track.id],)
         ]
+    return [
+        bridge(track, xy, scores, clip.size, clip.fps)
+        for track, (xy, scores) in zip(linking.tracks, settled, strict=True)
+    ]
 
 
 def _batches(clip: Video) -> Iterator[list[np.ndarray]]:
@@ -137,7 +139,9 @@ def _batches(clip: Video) -> Iterator[list[np.ndarray]]:
 def bridge(
     track: Track, xy: np.ndarray, scores: np.ndarray, size: tuple[int, int], fps: float
 ) -> Sighting:
-    """Keypoints (T, 17, 2), (T, 17) of the track's frames, with its short gaps filled: score 0."""
+    """Keypoints (T, 17, 2), (T, 17) of the track's frames: limbs on their own sides (sides.py), and
+    short gaps filled with score 0."""
+    xy, scores = sides.mend(xy, scores, track.frames / fps)
     frames, valid = tracking.bridge(track.frames, fps=fps)
     sure = np.zeros((len(frames), scores.shape[1]), dtype=np.float32)
     sure[valid] = scores

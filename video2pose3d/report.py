@@ -7,7 +7,6 @@ import hashlib
 import importlib.metadata
 import json
 import math
-import os
 import platform
 import time
 from collections.abc import Iterable, Iterator
@@ -17,7 +16,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from video2pose3d.errors import UserError
+from video2pose3d.files import replacing
 from video2pose3d.motion.quality import Quality
 from video2pose3d.structures import Person
 from video2pose3d.version import __version__
@@ -129,14 +128,8 @@ def content_hash(path: Path) -> str | None:
 def write_report(report: dict[str, Any], folder: Path) -> Path:
     """report.json, whole or not at all; numbers that JSON does not know (nan) become null."""
     path = folder / "report.json"
-    beside = folder / f".report.{os.getpid()}.part"
-    try:
+    with replacing(path) as beside:
         beside.write_text(json.dumps(_finite(report), indent=2) + "\n", encoding="utf-8")
-        beside.replace(path)
-    except OSError as error:
-        raise UserError(f"cannot be written ({error.strerror})", path=path) from error
-    finally:
-        beside.unlink(missing_ok=True)
     return path
 
 

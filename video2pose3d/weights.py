@@ -28,6 +28,7 @@ from filelock import FileLock
 
 from video2pose3d import downloads
 from video2pose3d.errors import UserError
+from video2pose3d.files import replacing
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -386,12 +387,10 @@ def _remembered(entry: Weight, digest: str) -> str:
     path = store() / "weights-lock.json"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(path.with_suffix(".json.lock")):
+        with FileLock(path.with_suffix(".json.lock")), replacing(path) as beside:
             locked = {entry.file: digest, **_lock()}  # another process may have been first
-            new = path.with_suffix(".json.part")
-            new.write_text(json.dumps(locked, indent=2, sort_keys=True) + "\n", "utf-8")
-            os.replace(new, path)
-    except OSError as problem:
+            beside.write_text(json.dumps(locked, indent=2, sort_keys=True) + "\n", "utf-8")
+    except (OSError, UserError) as problem:
         log.warning("%s: the SHA-256 of %s can't be kept: %s", path, entry.file, problem)
         return digest
     return locked[entry.file]

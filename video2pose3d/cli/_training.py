@@ -18,7 +18,8 @@ options = _options.stack(
         type=click.Path(path_type=Path),
         required=True,
         help="Motion capture: folder with train and val, each an .npz or a folder of BVH and AMASS "
-        "files. Heads: folder with train.npz and val.npz. A benchmark: its file.",
+        "files; without val some of train are held out. Heads: folder with train.npz and val.npz. "
+        "A benchmark: its file.",
     ),
     click.option(
         "-o",

@@ -1,105 +1,295 @@
-"""video2pose3d evaluate: a lifter on a test set, or a result beside a known truth."""
+"""video2pose3d evaluate: a network on a test set, or a result beside a known truth."""
 
 from __future__ import annotations
 
 import dataclasses
 import importlib
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
 from video2pose3d.cli import _options
+from video2pose3d.options import Options
 
-# The papers' tables, and the module that reads the files of each.
-BENCHMARKS = {
-    "h36m": "h36m_motionbert",
-    "h36m_gt": "h36m_motionbert",
-    "h36m_metres": "h36m",
-    "3dhp": "mpi_inf_3dhp",
-    "humaneva": "humaneva",
-}
+F = TypeVar("F", bound=Callable[..., Any])
+
+TRUTH = "truth"
 
 
-@click.command("evaluate")
-@click.argument("dataset", metavar="DATASET|TRUTH.npz")
-@click.option("--data", type=click.Path(path_type=Path), help="Folder or file of the data set.")
+class Evaluations(click.Group):
+    """The data sets, with `truth` for a first word that is none of them."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if args and args[0] not in {*self.commands, "-h", "--help"}:
+            args = [TRUTH, *args]
+        return super().parse_args(ctx, args)
+
+
+@click.command("evaluate", cls=Evaluations, subcommand_metavar="DATASET|TRUTH.npz ARGS...")
+def command() -> None:
+    """Measure a network on a test set, or a result against a known truth.
+
+    `evaluate TRUTH.npz --poses POSES.npz` is short for `evaluate truth ...`. The figures of h36m
+    and of h36m_metres are not comparable.
+    """
+
+
+def _data(holds: str) -> Callable[[F], F]:
+    kind = click.Path(path_type=Path)
+    return click.option("--data", type=kind, required=True, help=holds)
+
+
+def _all(some: str) -> Callable[[F], F]:
+    return click.option("--all", "everything", is_flag=True, help=f"Not only {some}.")
+
+
+_weights = click.option(
+    "--weights", "lifter", default=Options.lifter, show_default=True, metavar="NAME|PATH",
+    help="The lifter.",
+)  # fmt: skip
+_running = _options.stack(_options.device, _options.common)
+
+# ------------------------------------------------------------------ motion capture
+
+
+@command.command()
+@_data("Folder with train and test, each an .npz or a folder of BVH and AMASS files.")
+@_weights
+@_all("60 of the sequences")
 @click.option(
-    "--weights",
-    "lifter",
-    default="ssr_stf",
-    show_default=True,
-    metavar="NAME|PATH",
-    help="The lifter to measure.",
+    "--body",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="SMPL's file in the folder of the data, which AMASS's clips need.",
 )
-@click.option(
-    "--poses",
-    type=click.Path(path_type=Path),
-    metavar="POSES.npz",
-    help="The result to hold against TRUTH.npz.",
-)
-@click.option(
-    "--keypoints-2d", is_flag=True, help="TRUTH.npz: also how the 2D keypoints err, joint by joint."
-)
-@click.option(
-    "--detections",
-    default="cpn_ft_h36m_dbb",
-    show_default=True,
-    metavar="NAME",
-    help="h36m_metres: the 2D of data_2d_h36m_NAME.npz; gt for exact ones.",
-)
-@click.option("--all", "everything", is_flag=True, help="mocap: all sequences, not 60 of them.")
 @click.option(
     "--dump",
     type=click.Path(file_okay=False, path_type=Path),
     metavar="FOLDER",
-    help="mocap: write its 2D keypoints, truth and camera there, and measure nothing.",
+    help="Write the 2D keypoints, truth and camera there, and measure nothing.",
 )
 @click.option(
     "-o",
     "--output",
     type=click.Path(file_okay=False, path_type=Path),
-    help="mocap: folder for a picture of the errors by source and angle.",
+    help="Folder for a picture of the errors by source and angle.",
 )
-@_options.device
-@_options.common
-def command(
-    dataset: str, data: Path | None, lifter: str, poses: Path | None, keypoints_2d: bool,
-    detections: str, everything: bool, dump: Path | None, output: Path | None, device: str,
+@_running
+def mocap(
+    data: Path, lifter: str, everything: bool, body: Path | None, dump: Path | None,
+    output: Path | None, device: str, as_json: bool, quiet: bool,
+) -> None:  # fmt: skip
+    """Motion capture filmed by a virtual camera.
+
+    With noisy and with clean 2D keypoints, beside the mean pose.
+    """
+    from video2pose3d.evaluation import mocap
+
+    limit, body = None if everything else mocap.SEQUENCES, body and data / body
+    if dump is not None:
+        _dump(data, body, limit, dump, as_json)
+        return
+    report = mocap.evaluate(_lifter(lifter, device), data, limit=limit, body=body)
+    if output is not None:
+        output.mkdir(parents=True, exist_ok=True)
+        mocap.plot(report, output / "mocap.png")
+    _show([*report.scores, *report.tables], as_json)
+
+
+def _dump(data: Path, body: Path | None, limit: int | None, folder: Path, as_json: bool) -> None:
+    from video2pose3d.datasets import collection
+    from video2pose3d.evaluation import filming
+
+    clips = collection.read(data, "test", body=body)
+    files = filming.dump(filming.film(clips, limit), folder)
+    if as_json:
+        click.echo(json.dumps([str(file) for file in files], indent=2))
+    else:
+        click.echo(f"{len(files)} files in {folder}")
+
+
+@command.command()
+@_data("Folder of test.npz.")
+@_weights
+@_all("60 of the sequences")
+@click.option(
+    "--cameras",
+    type=click.IntRange(2, 16),
+    multiple=True,
+    metavar="NUMBER",
+    help="How many; several times for several rigs.  [default: 2, 3, 4, 8]",
+)
+@_running
+def rigs(
+    data: Path, lifter: str, everything: bool, cameras: tuple[int, ...], device: str,
     as_json: bool, quiet: bool,
 ) -> None:  # fmt: skip
-    """Measure a lifter on a test set, or a result against a known truth.
+    """The same by several calibrated cameras at once.
 
-    DATASET is one of mocap, h36m, h36m_gt, h36m_metres, 3dhp and humaneva.
-
-    mocap: motion capture filmed by virtual cameras, with noisy and with clean 2D keypoints, beside
-    the mean pose; --data is the folder of its train.npz and test.npz.
-
-    h36m, h36m_gt, h36m_metres, 3dhp, humaneva: the tables of the papers, with weights trained on
-    that data set; --data is the folder of its published files, which an error names. h36m is
-    MotionBERT's protocol and h36m_metres VideoPose3D's; their figures are not comparable.
-
-    TRUTH.npz: a clip's exact joints, such as examples/walk_truth.npz, and --poses is what a run
-    made of that clip. Joints that another program triangulated (person0_xyz_m, COCO's 17) will do,
-    too: then the limbs' P-MPJPE is measured.
+    What multiview makes of it, as triangulated and as refined.
     """
-    if dataset == "mocap" or dataset in BENCHMARKS:
-        if data is None:
-            raise click.UsageError(f"{dataset} needs --data, where its files are")
-        if dataset != "mocap":
-            _show([_measure(dataset, data, lifter, device, detections)], as_json)
-        elif dump is not None:
-            _dump(data, dump, everything, as_json)
-        else:
-            _show(_measure_mocap(data, lifter, device, everything, output), as_json)
-        return
-    if poses is None:
-        raise click.UsageError("a truth needs --poses, what a run made of the same clip")
+    from video2pose3d.evaluation import rigs
+    from video2pose3d.evaluation.filming import SEQUENCES
+
+    ready, limit = _lifter(lifter, device), None if everything else SEQUENCES
+    _show(rigs.evaluate(ready, data, cameras=cameras or rigs.CAMERAS, limit=limit), as_json)
+
+
+@command.command()
+@_data("As for mocap.")
+@_weights
+@click.option(
+    "--relate-weights",
+    default=Options.relate_weights,
+    show_default=True,
+    metavar="NAME|PATH",
+    help="The network to measure.",
+)
+@_all("24 of the sequences")
+@_running
+def relate(
+    data: Path, lifter: str, relate_weights: str, everything: bool, device: str, as_json: bool,
+    quiet: bool,
+) -> None:  # fmt: skip
+    """How much --relate mends.
+
+    Motion capture seen by rigs of 1 to 8 random cameras, with noisy and with clean 2D keypoints,
+    and what the lifter makes of them.
+    """
+    from video2pose3d import relate, weights
+    from video2pose3d.evaluation.relate import SEQUENCES, evaluate
+    from video2pose3d.networks import choose_device
+
+    network = relate.load(weights.find(relate_weights, kind="relation"), choose_device(device))
+    limit = None if everything else SEQUENCES
+    _show([evaluate(network, _lifter(lifter, device), data, limit=limit)], as_json)
+
+
+# ------------------------------------------------------------------ the papers' tables
+
+
+_published = _options.stack(
+    _data("Folder of its published files; an error names them."), _weights, _running
+)
+
+
+@command.command()
+@_published
+def h36m(**flags: Any) -> None:
+    """Human3.6M by MotionBERT's protocol, labels in pixels."""
+    _measure("h36m", "evaluate", "h36m_motionbert", "screen", **flags)
+
+
+@command.command("h36m_gt")
+@_published
+def h36m_gt(**flags: Any) -> None:
+    """The same from the labels' own 2D."""
+    _measure("h36m", "evaluate", "h36m_motionbert", "screen", **flags, truth_2d=True)
+
+
+@command.command("h36m_metres")
+@_published
+@click.option(
+    "--detections",
+    "keypoints",
+    default="cpn_ft_h36m_dbb",
+    show_default=True,
+    metavar="NAME",
+    help="The 2D of data_2d_h36m_NAME.npz; gt for exact ones.",
+)
+def h36m_metres(**flags: Any) -> None:
+    """Human3.6M by VideoPose3D's protocol, in metres."""
+    _measure("h36m", "evaluate_metres", "h36m", "metre", **flags)
+
+
+@command.command("3dhp")
+@_published
+def mpi_inf_3dhp(**flags: Any) -> None:
+    """MPI-INF-3DHP."""
+    _measure("mpi_inf_3dhp", "evaluate", "mpi_inf_3dhp", "metre", **flags)
+
+
+@command.command()
+@_published
+def humaneva(**flags: Any) -> None:
+    """HumanEva-I."""
+    _measure("humaneva", "evaluate", "humaneva", "metre", **flags)
+
+
+def _measure(
+    module: str, function: str, reader: str, unit: str, *, data: Path, lifter: str, device: str,
+    as_json: bool, quiet: bool, **protocol: Any,
+) -> None:  # fmt: skip
+    from video2pose3d import datasets
+
+    files = importlib.import_module(f"video2pose3d.datasets.{reader}")
+    datasets.find(data, files.FILE, files.WHERE)  # missing data are said before other troubles
+    ready = _lifter(lifter, device, normalisation="screen 1", unit=unit)
+    evaluate = getattr(importlib.import_module(f"video2pose3d.evaluation.{module}"), function)
+    _show([evaluate(ready, data, **protocol)], as_json)
+
+
+@command.command()
+@_data("COCO's folder, or that of Human3.6M's frames.")
+@click.option(
+    "--weights",
+    "file",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="What `train relation_... --publish FILE` wrote.",
+)
+@_all("2000 of the clips")
+@_running
+def relation(
+    data: Path, file: Path, everything: bool, device: str, as_json: bool, quiet: bool
+) -> None:
+    """The 2D network that relates images.
+
+    On the pictures that it was trained for: AP, AR, PCK, MSE.
+    """
+    from video2pose3d.errors import UserError
+    from video2pose3d.evaluation import relation
+    from video2pose3d.keypoints.relation import load
+    from video2pose3d.networks import choose_device
+
+    if not file.is_file():
+        cure = "give --weights what `video2pose3d train relation_... --publish FILE` wrote"
+        raise UserError("no such file", path=file, cure=cure)
+    model = load(file).to(choose_device(device))
+    limit = None if everything else relation.CLIPS
+    _show([relation.evaluate(model, data, limit=limit)], as_json)
+
+
+# ------------------------------------------------------------------ a result
+
+
+@command.command(TRUTH)
+@click.argument("truth", metavar="TRUTH.npz", type=click.Path(path_type=Path))
+@click.option(
+    "--poses",
+    type=click.Path(path_type=Path),
+    required=True,
+    metavar="POSES.npz",
+    help="What a run made of the same clip.",
+)
+@click.option("--keypoints-2d", is_flag=True, help="Also how the 2D keypoints err, by joint.")
+@_options.common
+def result(truth: Path, poses: Path, keypoints_2d: bool, as_json: bool, quiet: bool) -> None:
+    """A result beside a clip's exact joints, such as examples/walk_truth.npz.
+
+    Joints that another program triangulated (person0_xyz_m, COCO's 17) will do, too: then the
+    limbs' P-MPJPE is measured.
+    """
     from video2pose3d import archives
+    from video2pose3d.errors import UserError
     from video2pose3d.evaluation import result
 
-    truth = Path(dataset)
+    if not truth.exists():
+        sets = ", ".join(name for name in command.commands if name != TRUTH)
+        raise UserError("neither a data set nor a file", path=truth, cure=f"choose from {sets}")
     triangulated = bool(archives.read(truth, result.TRIANGULATED))
     evaluate = result.evaluate_limbs if triangulated else result.evaluate
     measured: list[Any] = [*evaluate(poses, truth)]
@@ -108,55 +298,15 @@ def command(
     _show(measured, as_json)
 
 
-def _measure(dataset: str, data: Path, lifter: str, device: str, detections: str) -> Any:
-    from video2pose3d import datasets, lifters
-    from video2pose3d.evaluation import h36m, humaneva, mpi_inf_3dhp
-    from video2pose3d.networks import choose_device, find_lifter
-    from video2pose3d.options import Options
-
-    reader = importlib.import_module(f"video2pose3d.datasets.{BENCHMARKS[dataset]}")
-    datasets.find(data, reader.FILE, reader.WHERE)  # missing data are said before other troubles
-    ready = lifters.load(
-        find_lifter(Options(lifter=lifter)),
-        choose_device(device),
-        normalisation="screen 1",
-        unit="screen" if dataset in ("h36m", "h36m_gt") else "metre",
-    )
-    if dataset == "h36m_metres":
-        return h36m.evaluate_metres(ready, data, keypoints=detections)
-    if dataset == "3dhp":
-        return mpi_inf_3dhp.evaluate(ready, data)
-    if dataset == "humaneva":
-        return humaneva.evaluate(ready, data)
-    return h36m.evaluate(ready, data, truth_2d=dataset == "h36m_gt")
+# ------------------------------------------------------------------ for all of them
 
 
-def _measure_mocap(
-    data: Path, lifter: str, device: str, everything: bool, output: Path | None
-) -> list:
+def _lifter(name: str, device: str, **expected: str) -> Any:
+    """The lifter of --weights; expected: as for lifters.load."""
     from video2pose3d import lifters
-    from video2pose3d.evaluation import mocap
     from video2pose3d.networks import choose_device, find_lifter
-    from video2pose3d.options import Options
 
-    ready = lifters.load(find_lifter(Options(lifter=lifter)), choose_device(device))
-    report = mocap.evaluate(ready, data, limit=None if everything else mocap.SEQUENCES)
-    if output is not None:
-        output.mkdir(parents=True, exist_ok=True)
-        mocap.plot(report, output / "mocap.png")
-    return [*report.scores, *report.tables]
-
-
-def _dump(data: Path, folder: Path, everything: bool, as_json: bool) -> None:
-    from video2pose3d.datasets.mocap import Mocap
-    from video2pose3d.evaluation import filming
-
-    clips = Mocap.read(data / "test.npz")
-    files = filming.dump(filming.film(clips, None if everything else filming.SEQUENCES), folder)
-    if as_json:
-        click.echo(json.dumps([str(file) for file in files], indent=2))
-    else:
-        click.echo(f"{len(files)} files in {folder}")
+    return lifters.load(find_lifter(Options(lifter=name)), choose_device(device), **expected)
 
 
 def _show(measured: list, as_json: bool) -> None:

@@ -65,7 +65,7 @@ from video2pose3d.options import Options
     "--height",
     type=float,
     metavar="METRES",
-    help="Without --calibration: body height of the (largest) person: sets the scale.",
+    help="Body height of the (largest) person: sets the scale, or checks the calibration's unit.",
 )
 @click.option(
     "--foot-lock",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+import numpy as np
+
 from video2pose3d import archives
 from video2pose3d.datasets import amass, bvh
 from video2pose3d.datasets.mocap import Clip, Mocap
@@ -13,15 +15,46 @@ from video2pose3d.errors import UserError
 log = logging.getLogger("video2pose3d")
 
 
+HELD_OUT = 0.1  # share of the clips of train that are val where there is none
+
+
 def read(folder: Path, split: str, *, body: Path | None = None) -> Mocap:
-    """One split of a data folder: its SPLIT.npz, or all that `gather` finds in its folder SPLIT."""
-    file, below = Path(folder) / f"{split}.npz", Path(folder) / split
-    if file.is_file():
-        return Mocap.read(file)
-    if below.is_dir():
-        return gather(below, body=body)
-    cure = f"give {file.name}, or a folder {split} with BVH and AMASS files"
-    raise UserError("no such file", path=file, cure=cure)
+    """One split of a data folder: its SPLIT.npz, or all that `gather` finds in its folder SPLIT.
+
+    Without a val, that is a share of train's clips, always the same, and train is the rest: in a
+    folder a clip is a file.
+    """
+    folder = Path(folder)
+    train, val = _place(folder, "train"), _place(folder, "val")
+    if split in ("train", "val") and train is not None and val is None:
+        return _part(_clips(train, body), split, train)
+    place = _place(folder, split)
+    if place is None:
+        cure = f"give {split}.npz, or a folder {split} with BVH and AMASS files"
+        raise UserError("no such file", path=folder / f"{split}.npz", cure=cure)
+    return _clips(place, body)
+
+
+def _place(folder: Path, split: str) -> Path | None:
+    file, below = folder / f"{split}.npz", folder / split
+    return file if file.is_file() else below if below.is_dir() else None
+
+
+def _clips(place: Path, body: Path | None) -> Mocap:
+    return Mocap.read(place) if place.is_file() else gather(place, body=body)
+
+
+def _part(clips: Mocap, split: str, place: Path) -> Mocap:
+    """What of train is train, or val, where there is no val."""
+    N = len(clips.length)
+    if N < 2:
+        what = "is one clip, of which none can be held out to measure on"
+        raise UserError(what, path=place, cure=f"give a second one, or {place.with_stem('val')}")
+    held_out = np.zeros(N, bool)
+    held_out[np.random.default_rng(0).permutation(N)[: max(1, round(HELD_OUT * N))]] = True
+    if split == "val":
+        log.info("there is no val: %d of the %d clips of %s are held out", held_out.sum(), N, place)
+    return clips.take(np.flatnonzero(held_out == (split == "val")))
 
 
 def gather(path: Path, *, body: Path | None = None) -> Mocap:
@@ -58,9 +91,8 @@ def _read(file: Path, joints: amass.Body | None) -> Clip | None:
         return None
     if joints is None:
         what = "is an AMASS clip, which needs a body model's file"
-        raise UserError(
-            what, path=file, cure=f"give SMPL's as well ([data] body in a config): {amass.WHERE}"
-        )
+        how = "[data] body in a config, --body of evaluate"
+        raise UserError(what, path=file, cure=f"give SMPL's as well ({how}): {amass.WHERE}")
     return amass.read(file, joints)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -82,6 +82,11 @@ class Mocap:
             fps=np.float32(self.fps),
             **texts,
         )
+
+    def take(self, clips: np.ndarray) -> Mocap:
+        """Some of the clips, by their numbers; the positions stay as they are."""
+        of_clips = ("start", "length", "source", "name", "subject", "action")
+        return replace(self, **{key: getattr(self, key)[clips] for key in of_clips})
 
     @classmethod
     def join(cls, clips: Sequence[Clip]) -> Mocap:

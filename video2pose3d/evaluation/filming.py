@@ -1,9 +1,9 @@
 """The sequences of our own benchmark, "mocap17 test 1": motion capture seen by virtual cameras.
 
-Each clip of a motion capture file is cut into sequences of at most 243 frames (at its own 50 fps;
-shorter than 27 left out), and each is filmed by one of four virtual cameras in turn (1000 x 1000
+Each clip of a collection is cut into sequences of at most 243 frames (at its own 50 fps; shorter
+than 27 left out), and each is filmed by one of four virtual cameras in turn (1000 x 1000
 px, f = 1145 px, 5 m from the middle of the person's path, 1.6 m high, at 45, 135, 225 and 315
-degrees); 60 sequences, spread evenly over the file, are taken. The 2D keypoints are what a COCO
+degrees); 60 sequences, spread evenly over all, are taken. The 2D keypoints are what a COCO
 detector gives after conversion to Human3.6M-17 (`detector`), either exact with full scores
 ("clean") or with errors from a generator whose seed is the sequence's number ("noisy"). All
 competitors see the same.
@@ -61,40 +61,65 @@ class Sequence:
 
 def film(mocap: Mocap, limit: int | None = None) -> list[Sequence]:
     """The sequences of the benchmark, always the same for the same file."""
-    pieces = []
-    for clip, length in enumerate(mocap.length):
+    return [_film_one(mocap, *piece) for piece in pieces(mocap, limit)]
+
+
+def pieces(mocap: Mocap, limit: int | None = None) -> list[tuple[int, int, int, int]]:
+    """number, clip, first frame and length of the sequences; `limit` of them, spread evenly."""
+    found = []
+    for clip, length in enumerate(mocap.length.tolist()):
         for at in range(0, length, LONGEST):
             if min(LONGEST, length - at) >= SHORTEST:
-                pieces.append((clip, at, min(LONGEST, length - at)))
-    numbers = range(len(pieces))
-    if limit is not None and limit < len(pieces):
-        numbers = np.linspace(0, len(pieces) - 1, limit).astype(int)
-    return [_film_one(mocap, int(n), *pieces[n]) for n in numbers]
+                found.append((len(found), clip, at, min(LONGEST, length - at)))
+    if limit is not None and limit < len(found):
+        found = [found[n] for n in np.linspace(0, len(found) - 1, limit).astype(int)]
+    return found
+
+
+def middle(joints: np.ndarray) -> np.ndarray:
+    """(2,) metres: where on the floor the path of (T, 17, 3) joints, Z up, has its middle."""
+    return (joints[:, 0, :2].min(axis=0) + joints[:, 0, :2].max(axis=0)) / 2
+
+
+def stand(middle: np.ndarray, azimuth: float, distance: float) -> tuple[np.ndarray, np.ndarray]:
+    """A camera's place (3,) metres and R (3, 3), x_camera = R (x - place), Z up: it looks at a
+
+    person in the middle from `azimuth` radians.
+    """
+    away = distance * np.array([np.cos(azimuth), np.sin(azimuth)])
+    place = np.array([*(middle + away), HEIGHT])
+    forward = np.array([*middle, 0.9]) - place
+    forward /= np.linalg.norm(forward)
+    right = np.cross(forward, [0, 0, 1])
+    right /= np.linalg.norm(right)
+    return place, np.stack([right, np.cross(forward, right), forward])
+
+
+def see(
+    joints: np.ndarray, place: np.ndarray, R: np.ndarray, fps: float, rng: np.random.Generator
+) -> dict[str, Keypoints2D]:
+    """The keypoints of (T, 17, 3) joints in a camera at `place` (3,), turned by R, by kind of 2D;
+    rng makes the errors."""
+    xy = project(_before_the_lens((detector.points(joints) - place) @ R.T), CAMERA)
+    depth = ((joints[:, :1] - place) @ R.T)[..., 2]
+    pixels = CAMERA.K[0, 0] / np.maximum(depth, 0.5)  # px a metre at the pelvis, (T, 1)
+    frames = np.arange(len(joints))
+
+    def keypoints(xy: np.ndarray, scores: np.ndarray) -> Keypoints2D:
+        xy, scores = xy.astype(np.float32), scores.astype(np.float32)
+        return Keypoints2D(frames, xy, scores, H36M17, CAMERA.size, fps)
+
+    return {
+        "noisy": keypoints(*detector.noisy(xy, pixels, rng)),
+        "clean": keypoints(xy, np.ones(xy.shape[:2])),
+    }
 
 
 def _film_one(mocap: Mocap, number: int, clip: int, first: int, length: int) -> Sequence:
     start = mocap.start[clip] + first
     joints = mocap.positions[start : start + length].astype(np.float64)  # Z up
     camera = number % len(AZIMUTHS)
-    azimuth = AZIMUTHS[camera]
-    middle = (joints[:, 0, :2].min(axis=0) + joints[:, 0, :2].max(axis=0)) / 2
-    away = DISTANCE * np.array([np.cos(azimuth), np.sin(azimuth)])
-    position = np.array([*(middle + away), HEIGHT])
-    forward = np.array([*middle, 0.9]) - position
-    forward /= np.linalg.norm(forward)
-    right = np.cross(forward, [0, 0, 1])
-    right /= np.linalg.norm(right)
-    R = np.stack([right, np.cross(forward, right), forward])  # x_camera = R (x - position)
-
-    xy = project(_before_the_lens((detector.points(joints) - position) @ R.T), CAMERA)
-    seen = (joints - position) @ R.T
-    frames = np.arange(len(joints))
-
-    def keypoints(xy: np.ndarray, scores: np.ndarray) -> Keypoints2D:
-        xy, scores = xy.astype(np.float32), scores.astype(np.float32)
-        return Keypoints2D(frames, xy, scores, H36M17, CAMERA.size, mocap.fps)
-
-    pixels = CAMERA.K[0, 0] / np.maximum(seen[:, :1, 2], 0.5)  # px a metre at the pelvis, (T, 1)
+    place, R = stand(middle(joints), AZIMUTHS[camera], DISTANCE)
     return Sequence(
         number=number,
         clip=str(mocap.name[clip]),
@@ -102,11 +127,8 @@ def _film_one(mocap: Mocap, number: int, clip: int, first: int, length: int) -> 
         first=first,
         source=str(mocap.source[clip]),
         camera=camera,
-        joints=seen,
-        keypoints={
-            "noisy": keypoints(*detector.noisy(xy, pixels, np.random.default_rng([17, number]))),
-            "clean": keypoints(xy, np.ones(xy.shape[:2])),
-        },
+        joints=(joints - place) @ R.T,
+        keypoints=see(joints, place, R, mocap.fps, np.random.default_rng([17, number])),
     )
 
 

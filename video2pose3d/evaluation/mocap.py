@@ -11,9 +11,18 @@ from pathlib import Path
 
 import numpy as np
 
-from video2pose3d import metrics
+from video2pose3d.datasets import collection
 from video2pose3d.datasets.mocap import Mocap
-from video2pose3d.evaluation.filming import AZIMUTHS, CAMERA, KINDS, SEQUENCES, Sequence, film
+from video2pose3d.errors import UserError
+from video2pose3d.evaluation.filming import (
+    AZIMUTHS,
+    CAMERA,
+    KINDS,
+    SEQUENCES,
+    SHORTEST,
+    Sequence,
+    film,
+)
 from video2pose3d.evaluation.scores import Errors, Score, Table, mean
 from video2pose3d.lifters import Lifter, lift
 from video2pose3d.skeletons import H36M17
@@ -34,13 +43,19 @@ class Report:
     tables: list[Table]
 
 
-def evaluate(lifter: Lifter, data: Path, *, limit: int | None = SEQUENCES) -> Report:
-    """A lifter and the mean pose on "mocap17 test 1", with noisy and with clean 2D.
+def evaluate(
+    lifter: Lifter, data: Path, *, limit: int | None = SEQUENCES, body: Path | None = None
+) -> Report:
+    """A lifter and the mean pose on "mocap17 test 1", or on other motion alike, with noisy and with
+    clean 2D.
 
-    data: folder with test.npz, and train.npz for the mean pose. limit: how many sequences, spread
-    evenly over the file; None for all (some 300 in mocap17, five times as long).
+    data: folder with test, and train for the mean pose, each as `collection.read` takes it, body as
+    well. limit: how many sequences, spread evenly over the clips; None for all (some 300 in
+    mocap17, five times as long).
     """
-    sequences = film(Mocap.read(Path(data) / "test.npz"), limit)
+    sequences = film(collection.read(data, "test", body=body), limit)
+    if not sequences:
+        raise UserError(f"no clip of its test has {SHORTEST} frames", path=data)
     truth = [sequence.truth for sequence in sequences]
     scores, errors = [], {}
     for kind in KINDS:
@@ -51,7 +66,7 @@ def evaluate(lifter: Lifter, data: Path, *, limit: int | None = SEQUENCES) -> Re
             Errors.of(1000 * a.astype(np.float64), 1000 * b)
             for a, b in zip(found, truth, strict=True)
         ]
-    mean_ = mean_pose(Mocap.read(Path(data) / "train.npz"))
+    mean_ = mean_pose(collection.read(data, "train", body=body))
     facing = [_face(mean_, joints) for joints in truth]
     scores.append(score("mean pose, facing as the truth", facing, truth))
     still = [np.broadcast_to(mean_, joints.shape) for joints in truth]
@@ -62,14 +77,10 @@ def evaluate(lifter: Lifter, data: Path, *, limit: int | None = SEQUENCES) -> Re
 def score(name: str, estimates: list[np.ndarray], truths: list[np.ndarray]) -> Score:
     """Over all frames of all sequences; each sequence (T, 17, 3) metres relative to the pelvis."""
     found, truth = np.concatenate(estimates), np.concatenate(truths)
-    moved = [np.diff(one, axis=0) for one in estimates], [np.diff(one, axis=0) for one in truths]
-    return Score(
-        name,
-        len(truth),
-        1000 * metrics.mpjpe(found, truth),
-        1000 * metrics.p_mpjpe(found, truth),
-        1000 * metrics.mpjpe(*map(np.concatenate, moved)),
+    found_moves, true_moves = (
+        np.concatenate([np.diff(one, axis=0) for one in many]) for many in (estimates, truths)
     )
+    return Score.of(name, found, truth, (found_moves, true_moves))
 
 
 # ------------------------------------------------------------------ where it is good, and where not

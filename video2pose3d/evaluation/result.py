@@ -116,19 +116,11 @@ def _score_person(
     name: str, joints: np.ndarray, expected: np.ndarray, counts: np.ndarray, k: int | None
 ) -> Score:
     """Person k of joints (P, T, 17, 3) beside expected (T, 17, 3), over the frames counts[k]."""
-    if k is None or not counts[k].any():
-        nan = float("nan")
-        return Score(name, 0, nan, nan, nan)
-    here = counts[k]
+    here = np.zeros(len(expected), bool) if k is None else counts[k]
+    found = expected if k is None else joints[k]
     both = here[1:] & here[:-1]
-    motion = (np.diff(v, axis=0)[both] for v in (joints[k], expected))
-    return Score(
-        name,
-        int(here.sum()),
-        1000 * metrics.mpjpe(joints[k, here], expected[here]),
-        1000 * metrics.p_mpjpe(joints[k, here], expected[here]),
-        1000 * metrics.mpjpe(*motion) if both.any() else float("nan"),
-    )
+    moves = np.diff(found, axis=0)[both], np.diff(expected, axis=0)[both]
+    return Score.of(name, found[here], expected[here], moves)
 
 
 def _read_result(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -13,18 +13,39 @@ from video2pose3d import metrics
 
 @dataclass(frozen=True)
 class Score:
-    """Errors in mm relative to the pelvis; mpjve in mm a frame. name: what was measured."""
+    """Errors in mm relative to the pelvis; mpjve in mm a frame. name: what was measured.
+
+    What n_mpjpe leaves of mpjpe are wrong sizes, which one camera cannot see.
+    """
 
     name: str
     frames: int
     mpjpe: float
+    n_mpjpe: float
     p_mpjpe: float
     mpjve: float
 
+    @classmethod
+    def of(
+        cls, name: str, found: np.ndarray, truth: np.ndarray, moves: tuple[np.ndarray, np.ndarray]
+    ) -> Score:
+        """found, truth: (N, J, 3) metres relative to the pelvis; moves: (M, J, 3) of both, each
+
+        the difference of two neighbouring frames. NaN where there is nothing to measure.
+        """
+        nan = float("nan")
+        p1, n, p2 = (
+            1000 * measure(found, truth) if len(truth) else nan
+            for measure in (metrics.mpjpe, metrics.n_mpjpe, metrics.p_mpjpe)
+        )
+        moved = 1000 * metrics.mpjpe(*moves) if len(moves[0]) else nan
+        return cls(name, len(truth), p1, n, p2, moved)
+
     def __str__(self) -> str:
         return (
-            f"{self.name:<32} MPJPE {self.mpjpe:6.1f} mm   P-MPJPE {self.p_mpjpe:6.1f} mm   "
-            f"velocity {self.mpjve:5.2f} mm/frame   ({self.frames} frames)"
+            f"{self.name:<32} MPJPE {self.mpjpe:6.1f}  N-MPJPE {self.n_mpjpe:6.1f}  "
+            f"P-MPJPE {self.p_mpjpe:6.1f} mm   velocity {self.mpjve:5.2f} mm/frame   "
+            f"({self.frames} frames)"
         )
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from video2pose3d import kinematics
-from video2pose3d.exporters._files import replacing
+from video2pose3d.files import replacing
 from video2pose3d.skeletons import Skeleton
 from video2pose3d.structures import Motion, Person, Scene
 

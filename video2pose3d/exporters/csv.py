@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from video2pose3d.exporters._fields import PER_FRAME
-from video2pose3d.exporters._files import replacing
+from video2pose3d.files import replacing
 from video2pose3d.skeletons import H36M17
 from video2pose3d.structures import Scene
 

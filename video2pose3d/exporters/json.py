@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from video2pose3d.exporters._fields import COORDINATE_SYSTEM, PER_FRAME, SCHEMA_VERSION, UNITS
-from video2pose3d.exporters._files import replacing
+from video2pose3d.files import replacing
 from video2pose3d.skeletons import H36M17
 from video2pose3d.structures import Person, Scene
 

@@ -14,7 +14,7 @@ import numpy as np
 from video2pose3d import archives
 from video2pose3d.errors import UserError
 from video2pose3d.exporters._fields import COORDINATE_SYSTEM, PER_FRAME, SCHEMA_VERSION, UNITS
-from video2pose3d.exporters._files import replacing
+from video2pose3d.files import replacing
 from video2pose3d.skeletons import H36M17
 from video2pose3d.structures import Camera, Keypoints2D, Person, Poses3D, Rig, Scene, Track
 

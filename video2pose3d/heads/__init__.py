@@ -19,6 +19,7 @@ from torch import nn
 
 from video2pose3d import lifters
 from video2pose3d.errors import UserError
+from video2pose3d.files import replacing
 from video2pose3d.heads import action, smpl
 from video2pose3d.lifters import Lifter
 
@@ -99,7 +100,8 @@ def save(
         for part, of in (("head", model), ("backbone", backbone))
         for key, t in of.state_dict().items()
     }
-    save_file(tensors, path, metadata)
+    with replacing(path) as beside:
+        save_file(tensors, beside, metadata)
 
 
 def _of(part: str, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

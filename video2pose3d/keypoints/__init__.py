@@ -15,5 +15,13 @@ images: N pictures, each RGB uint8 (H, W, 3); boxes: (N, 4) float32 px, x1 y1 x2
 images[i]. A picture of several people is given several times: the same array, no copies. xy:
 float32 px in the picture, whose top-left corner is the origin (pixel centres at +0.5); scores:
 float32 0..1, 0 for all joints of a person who was not found in the box, or whose box is empty.
+
+The backend that relates a person's pictures to each other (`relation`) can't tell before it has
+seen them: its `predict` gives other arrays of N rows, of which
+
+    relate(frames, *arrays) -> xy (T, J, 2), scores (T, J)
+
+takes one person's, over frames (T,) of the video, when that has ended.
+
 Nothing is printed and nothing is downloaded; what the user can mend is a UserError.
 """

@@ -26,7 +26,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,7 @@ from torchvision.models import SwinTransformer
 
 from video2pose3d import skeletons
 from video2pose3d.errors import UserError
+from video2pose3d.files import replacing
 from video2pose3d.keypoints._topdown import crop, normalise, regions
 
 DEFAULT_WEIGHTS = ""  # there are none: `--keypoints auto` never takes this backend
@@ -48,7 +49,6 @@ FORMAT = "video2pose3d keypoints 1"
 
 _J = 17
 _BATCH = {"cpu": 8, "cuda": 128}  # images at once
-_MIN_IOU = 0.3  # of one person's boxes in neighbouring frames
 
 
 @dataclass(frozen=True)
@@ -173,13 +173,17 @@ class Model(nn.Module):
         B, T, V = I.shape[:3]
         return self.relate(self.spatial(I.flatten(0, 2)).view(B, T, V, -1))
 
-    def relate(self, z: Tensor) -> Tensor:
-        """The image relations module, sec. III-D: tokens (B, T, V, C) -> (B, T, V, 17, 2)."""
+    def relate(self, z: Tensor, at: Tensor | None = None) -> Tensor:
+        """The image relations module, sec. III-D: tokens (B, T, V, C) -> (B, T, V, 17, 2).
+
+        at: (T,) which of the f positions in time the frames have, where it's not the first T.
+        """
         B, T, V, C = z.shape
         if self.config.f < T or V > self.config.V:
             most = f"at most {self.config.f} frames of {self.config.V} views"
             raise ValueError(f"this network takes {most}, got {T} of {V}")
-        Z = z.transpose(1, 2).reshape(B * V, T, C) + self.E_time[:, :T]  # eq. 13
+        E_time = self.E_time[:, slice(T) if at is None else at]
+        Z = z.transpose(1, 2).reshape(B * V, T, C) + E_time  # eq. 13
         Z = self.time(Z).view(B, V, T, C)
         Z = Z.transpose(1, 2).reshape(B * T, V, C) + self.E_3D[:, :V]  # eq. 14
         Y = self.norm(self.views(Z))  # eq. 12
@@ -187,12 +191,10 @@ class Model(nn.Module):
 
 
 class Backend:
-    """17 keypoints of one person per box; what one call is given of a person is one clip.
+    """17 keypoints of one person per box, each clip of f of the person's frames related.
 
-    A call knows no tracks. Its rows are one person's clip while each next picture has a box that
-    overlaps that person's last (`clips`), at most f frames; a person whom the next picture lacks
-    begins anew. The program calls with 8 frames at a time, so f = 8 is the network for it, and
-    others see the first 8 of their positions. One camera: V = 1.
+    A picture leaves a token (3 KB a person), and when the video has ended, each person's tokens are
+    related: the network sees windows of f frames, as in training. One camera: V = 1.
 
     The network regresses coordinates and nothing tells how sure it is: the score is 1 for a joint
     inside the crop, 0 for one outside of it, where the network has seen no picture.
@@ -203,36 +205,42 @@ class Backend:
         self._device = torch.device(device)
         self._model = model.eval().requires_grad_(False).to(self._device)
 
+    @torch.inference_mode()
     def predict(
         self, images: Sequence[np.ndarray], boxes: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """images: N RGB uint8 (H, W, 3); boxes: (N, 4) px → xy (N, 17, 2) px, scores (N, 17)."""
-        xy = np.zeros((len(boxes), _J, 2), dtype=np.float32)
-        scores = np.zeros((len(boxes), _J), dtype=np.float32)
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """images: N RGB uint8 (H, W, 3); boxes: (N, 4) px → what `relate` takes, N rows each:
+
+        tokens (N, C) float32, and the crops' centres (N, 2) and sizes (N, 2) px, 0 of empty boxes.
+        """
+        side, step = self._model.config.size, _BATCH[self._device.type]
+        tokens = np.zeros((len(boxes), self._model.config.C), np.float32)
+        centres, sizes = np.zeros((2, len(boxes), 2))
         some = np.isfinite(boxes).all(axis=1) & (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
         whole = np.flatnonzero(some)
-        if not len(whole):
-            return xy, scores
-        images, boxes = [images[i] for i in whole], boxes[whole]
-        size = self._model.config.size
-        centres, sizes = regions(boxes, (size, size))
-        with torch.inference_mode():
-            tokens = self._tokens(images, centres, sizes)  # (N, C)
-            for rows in clips(images, boxes, self._model.config.f):
-                found = self._model.relate(tokens[rows][None, :, None])[0, :, 0].cpu().numpy()
-                xy[whole[rows]] = found * sizes[rows, None] / 2 + centres[rows, None]
-                scores[whole[rows]] = (np.abs(found) <= 1).all(axis=-1)
-        return xy, scores
+        centres[whole], sizes[whole] = regions(boxes[whole], (side, side))
+        for rows in (whole[i : i + step] for i in range(0, len(whole), step)):
+            shown = crops([images[i] for i in rows], centres[rows], sizes[rows], side)
+            tokens[rows] = self._model.spatial(normalise(shown, self._device)).cpu().numpy()
+        return tokens, centres, sizes
 
-    def _tokens(
-        self, images: Sequence[np.ndarray], centres: np.ndarray, sizes: np.ndarray
-    ) -> Tensor:
-        step, tokens = _BATCH[self._device.type], []
-        for i in range(0, len(images), step):
-            part = slice(i, i + step)
-            shown = crops(images[part], centres[part], sizes[part], self._model.config.size)
-            tokens.append(self._model.spatial(normalise(shown, self._device)))
-        return torch.cat(tokens)
+    @torch.inference_mode()
+    def relate(
+        self, frames: np.ndarray, tokens: np.ndarray, centres: np.ndarray, sizes: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """One person's frames (T,) and rows of `predict` → xy (T, 17, 2) px, scores (T, 17)."""
+        xy = np.zeros((len(frames), _J, 2), dtype=np.float32)
+        scores = np.zeros((len(frames), _J), dtype=np.float32)
+        some = np.flatnonzero(sizes[:, 0])
+        for shown, first in windows(frames[some], self._model.config.f):
+            rows = some[shown]
+            z = torch.from_numpy(tokens[rows]).to(self._device)[None, :, None]  # (1, T, V, C)
+            at = torch.from_numpy(frames[rows] - frames[rows[0]])
+            found = self._model.relate(z, at)[0, first:, 0].cpu().numpy()
+            rows = rows[first:]
+            xy[rows] = found * sizes[rows, None] / 2 + centres[rows, None]
+            scores[rows] = (np.abs(found) <= 1).all(axis=-1)
+        return xy, scores
 
 
 def crops(
@@ -245,37 +253,18 @@ def crops(
     return crop(images, centres - 0.5 + sizes / (2 * size), sizes, (size, size))
 
 
-def clips(images: Sequence[np.ndarray], boxes: np.ndarray, f: int) -> list[list[int]]:
-    """Which rows are one person's successive frames: lists of at most f rows, each row in one.
+def windows(frames: np.ndarray, f: int) -> Iterator[tuple[slice, int]]:
+    """Which of the frames (T,), increasing, are seen together, and from which of these on they
 
-    images: N pictures in time's order, one several times for its several people; boxes: (N, 4) px.
+    are in no window before. Windows of f frames stand side by side; the last one ends with the
+    last frame, if that leaves it whole. Frames may lack: a window then has fewer.
     """
-    done: list[list[int]] = []
-    last: list[list[int]] = []  # clips that reach into the picture before
-    row = 0
-    while row < len(images):
-        end = row
-        while end < len(images) and images[end] is images[row]:
-            end += 1
-        now = list(range(row, end))
-        pairs = sorted(
-            ((_iou(boxes[clip[-1]], boxes[i]), c, i) for c, clip in enumerate(last) for i in now),
-            reverse=True,
-        )
-        continued: dict[int, list[int]] = {}  # row → the clip that it goes on
-        for iou, c, i in pairs:
-            taken = any(last[c] is clip for clip in continued.values())
-            if iou >= _MIN_IOU and i not in continued and not taken and len(last[c]) < f:
-                continued[i] = last[c]
-        done += [clip for clip in last if not any(clip is other for other in continued.values())]
-        last = [[*continued.get(i, []), i] for i in now]
-        row = end
-    return done + last
-
-
-def _iou(a: np.ndarray, b: np.ndarray) -> float:
-    shared = np.clip(np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2]), 0, None).prod()
-    return float(shared / ((a[2:] - a[:2]).prod() + (b[2:] - b[:2]).prod() - shared))
+    done = 0
+    while done < len(frames):
+        first = max(min(frames[done], frames[-1] - f + 1), frames[0])
+        begin, end = (int(i) for i in np.searchsorted(frames, [first, first + f]))
+        yield slice(begin, end), done - begin
+        done = end
 
 
 def available() -> bool:
@@ -321,7 +310,8 @@ def save(
         key: (t.to(dtype) if t.is_floating_point() else t).cpu().contiguous()
         for key, t in model.state_dict().items()
     }
-    save_file(tensors, path, {**about, "format": FORMAT, "config": config})
+    with replacing(path) as beside:
+        save_file(tensors, beside, {**about, "format": FORMAT, "config": config})
 
 
 def config_from(table: Mapping[str, Any]) -> Config:

@@ -22,6 +22,7 @@ from torch import nn
 
 from video2pose3d import discovery
 from video2pose3d.errors import UserError
+from video2pose3d.files import replacing
 from video2pose3d.lifters._windows import NORMALISATION, lift, represent
 from video2pose3d.structures import Camera, Keypoints2D
 
@@ -127,7 +128,8 @@ def save(
         name, model, frames=frames, about=about, normalisation=normalisation, unit=unit
     )
     tensors = {key: t.to("cpu", dtype).contiguous() for key, t in model.state_dict().items()}
-    save_file(tensors, path, metadata)
+    with replacing(path) as beside:
+        save_file(tensors, beside, metadata)
 
 
 def describe(

@@ -31,7 +31,7 @@ def set_lengths(joints: np.ndarray, bone_lengths: np.ndarray, skeleton: Skeleton
     tree makes every length exact, and the pelvis one straight bone from hip to hip. The root stays.
     """
     out = joints.astype(np.float64)
-    root = out[:, [skeleton.parents.index(-1)]].copy()
+    root = out[:, [skeleton.root]].copy()
     for _ in range(_RELAXATIONS):
         for parent, child in skeleton.bones:
             bone = out[:, child] - out[:, parent]
@@ -46,7 +46,7 @@ def set_lengths(joints: np.ndarray, bone_lengths: np.ndarray, skeleton: Skeleton
     for parent, child in skeleton.bones:
         direction = _direction(relaxed[:, child] - relaxed[:, parent])
         out[:, child] = out[:, parent] + bone_lengths[child] * direction
-    return (out + (root - out[:, [skeleton.parents.index(-1)]])).astype(joints.dtype)
+    return (out + (root - out[:, [skeleton.root]])).astype(joints.dtype)
 
 
 def variation(joints: np.ndarray, skeleton: Skeleton) -> float:

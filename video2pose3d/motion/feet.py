@@ -12,8 +12,10 @@ import numpy as np
 from video2pose3d.motion.clock import LONGEST_GAP, runs, segments
 from video2pose3d.skeletons import H36M17
 
-_FADE = 0.2  # seconds
-_FURTHEST = 0.15  # metres that an ankle is moved; more is no error of a standing foot
+_FADE = 0.3  # seconds; in less, legs are quicker than the truth's
+# Metres that an ankle is moved. The path has followed the feet before (root.py): what still lacks
+# more comes of a wrong pose or place, and legs bent for it would leave the truth.
+_FURTHEST = 0.06
 _LEGS = (
     H36M17.indices("right_hip", "right_knee", "right_ankle"),
     H36M17.indices("left_hip", "left_knee", "left_ankle"),

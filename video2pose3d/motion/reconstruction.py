@@ -184,7 +184,7 @@ def _place(
     shape = bones.set_lengths(shape * factor, lengths, H36M17)
     rays, scores = pixels_to_rays(keypoints.xy, camera), keypoints.scores.astype(np.float64)
     root = locate(rays, scores, shape, times, locate_each(rays, scores, shape))
-    move = smooth(sight.offsets(residuals(rays, shape, root), scores), times, method)
+    move = sight.offsets(residuals(rays, shape, root), scores, times)
     shape = bones.set_lengths(shape + move, lengths, H36M17)
     root = locate(rays, scores, shape, times, root)
     contact = np.zeros((len(times), 2), dtype=bool)

@@ -24,7 +24,7 @@ _ERROR_TIME = 0.5  # seconds
 _ACCELERATION = np.array([6.0, 6.0, 1.0])  # m/s², x, y, z of CAMERA
 _ACCELERATION_TIME = 0.2  # seconds that an acceleration lasts
 _SINK = 0.06  # metres that a standing ankle may be off the floor's height by errors
-_SLIDE = 0.1  # metres that it may drift over the floor within _ERROR_TIME
+_SLIDE = 0.07  # metres that it may drift over the floor within _ERROR_TIME; less, and paths wander
 _LEAST_ERROR = 0.02  # metres at the joint: keypoints and poses are never surer
 
 

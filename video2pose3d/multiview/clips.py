@@ -19,7 +19,7 @@ import numpy as np
 from video2pose3d import pipeline, tracking
 from video2pose3d.errors import UserError
 from video2pose3d.lifters import Lifter
-from video2pose3d.multiview import calibrations, self_calibration
+from video2pose3d.multiview import calibrations, doubts, self_calibration
 from video2pose3d.multiview.calibrations import View
 from video2pose3d.multiview.people import Sighted
 from video2pose3d.multiview.reconstruction import reconstruct
@@ -52,6 +52,9 @@ def run(
     chosen = Options(**options)
     if calibration is not None and (chosen.fov is not None or chosen.camera is not None):
         raise UserError("--calibration says what the lenses are: leave out --fov and --camera")
+    if chosen.smooth != Options.smooth:
+        raise UserError("several views are smoothed while they are triangulated",
+                        cure="leave out --smooth")  # fmt: skip
     if len(sources) < 2:
         raise UserError("several views are needed", cure="give a clip of each camera")
     if offsets is not None and (len(offsets) != len(sources) or not np.isfinite(offsets).all()):
@@ -105,6 +108,8 @@ def process(
         scene = replace(scene, scale_source=rig.scale_source, rig=own)
     warnings = [warning for clip in clips for warning in clip.warnings]
     warnings += [*rig.warnings, *found.warnings]
+    if views is not None and found.qualities:
+        warnings += doubts.other_size(found.qualities[0].stature, options.height)
     report = {
         "schema_version": pipeline.REPORT_VERSION,
         "input": describe_clip(clips[0]),

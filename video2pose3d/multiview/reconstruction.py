@@ -10,7 +10,7 @@ import numpy as np
 from video2pose3d import geometry, lifters, tracking
 from video2pose3d.errors import UserError
 from video2pose3d.motion import bones, feet, quality, scale
-from video2pose3d.multiview import refinement, triangulation
+from video2pose3d.multiview import doubts, refinement, triangulation
 from video2pose3d.multiview.calibrations import View
 from video2pose3d.multiview.centres import joint_centres
 from video2pose3d.multiview.floor import find_floor
@@ -104,6 +104,9 @@ def reconstruct(
     warnings = [] if people else ["no person found"]
     if alone and people:
         warnings.append(f"tracks seen by one camera only, and left out: {alone}")
+    if bodies:
+        beside = zip(*(_beside(body, views) for body in bodies), strict=True)
+        warnings += doubts.moved(views, [np.concatenate(one) for one in beside])
     tracks = [
         [body.group.track(person.id, v) for person, body in zip(people, bodies, strict=True)]
         for v in range(len(views))
@@ -147,11 +150,12 @@ def _body(
         guess = _guess(group, views, frames, raw, fps, lifter)
     raw = np.where(missing[..., None], guess, raw)
     known = np.where(missing[..., None], np.nan, raw)
-    points, lengths = refinement.refine(sights, known, guess, times[frames])
+    points = refinement.refine(sights, known, guess, times[frames])
+    joints = joint_centres(points)
+    lengths = bones.lengths(joints, sights.twice, H36M17)
     if not _STATURES[0] <= scale.stature(lengths) <= _STATURES[1]:
         return None
-    joints = joint_centres(points)
-    joints = refinement.shape(joints, bones.lengths(joints, sights.twice, H36M17))
+    joints = refinement.shape(joints, lengths)
     return _Body(group, frames, valid, sights, raw, points, joints)
 
 
@@ -226,14 +230,17 @@ def _person(
     )  # fmt: skip
 
 
-def _errors(body: _Body, views: Sequence[View]) -> list[np.ndarray]:
-    """px between keypoints surely seen and joints projected, (N,) for each view."""
+def _beside(body: _Body, views: Sequence[View]) -> list[np.ndarray]:
+    """px by which keypoints surely seen lie beside joints projected, (N, 2) for each view."""
     return [
-        np.linalg.norm(body.group.xy[v, body.frames] - _project(body.points, view), axis=-1)[
-            body.sights.scores[v] > _SURE
-        ]
+        (body.group.xy[v, body.frames] - _project(body.points, view))[body.sights.scores[v] > _SURE]
         for v, view in enumerate(views)
     ]
+
+
+def _errors(body: _Body, views: Sequence[View]) -> list[np.ndarray]:
+    """px between keypoints surely seen and joints projected, (N,) for each view."""
+    return [np.linalg.norm(one, axis=-1) for one in _beside(body, views)]
 
 
 def _quality(

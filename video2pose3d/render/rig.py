@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from video2pose3d.errors import UserError
+from video2pose3d.files import replacing
 from video2pose3d.render import _style
 from video2pose3d.skeletons import H36M17
 from video2pose3d.structures import Rig, Scene
@@ -31,14 +31,8 @@ def write(scene: Scene, path: Path) -> Path:
     handles, labels = above.get_legend_handles_labels()
     if handles:
         above.legend(handles, labels, loc="best", fontsize=9)
-    beside_path = path.with_name(f".{path.name}.part")
-    try:
-        figure.savefig(beside_path, dpi=100, format="png", bbox_inches="tight")
-        beside_path.replace(path)
-    except OSError as error:
-        raise UserError(f"can't be written: {error.strerror or error}", path=path) from error
-    finally:
-        beside_path.unlink(missing_ok=True)
+    with replacing(path) as unfinished:
+        figure.savefig(unfinished, dpi=100, format="png", bbox_inches="tight")
     return path
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,13 +10,13 @@ from typing import Any
 import torch
 
 from video2pose3d.errors import UserError
+from video2pose3d.files import replacing
 
 
 def write(state: dict[str, Any], path: Path) -> None:
-    """Written beside, then renamed."""
-    part = path.with_suffix(".part")
-    torch.save(state, part)
-    os.replace(part, path)
+    """UserError where the disk refuses."""
+    with replacing(path) as beside:
+        torch.save(state, beside)
 
 
 def read(path: Path, parts: Iterable[str]) -> dict[str, Any]:

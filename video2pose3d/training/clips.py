@@ -23,8 +23,8 @@ class Data:
 
     mirror: bool = False  # half of the clips; a mirrored rig of cameras would be another rig
     jitter: float = 0.0  # of the crop: moved by, and larger or smaller by, up to this share of it
-    # Share of batches with fewer frames and views than there are: what the program shows the
-    # network has no more than 8 frames at a time, and one view.
+    # Share of batches with fewer frames and views than there are: a video has one view, and people
+    # who are soon gone.
     partial: float = 0.0
     most: int = 2000  # clips that the scores are of, evenly spread over all
 

@@ -218,7 +218,10 @@ def find(name: str | Path, beside: Path | None = None, tasks: Collection[str] = 
 
 
 def read_table(path: Path) -> dict[str, Any]:
-    """A TOML file over the one that its key `base` names: tables are merged, the rest replaced."""
+    """A TOML file over the one that its key `base` names: tables are merged, the rest replaced.
+
+    Of a base for another lifter the [model] does not count.
+    """
     own = _toml(path)
     if "base" not in own:
         return own
@@ -226,6 +229,8 @@ def read_table(path: Path) -> dict[str, Any]:
     base = _toml(base_path)
     if "base" in base:
         raise UserError("has a base itself", path=base_path, cure=f"give {path.name} that one")
+    if own.get("lifter", base.get("lifter")) != base.get("lifter"):
+        base.pop("model", None)
     return base | {
         key: base[key] | value
         if isinstance(value, dict) and isinstance(base.get(key), dict)

@@ -111,7 +111,7 @@ class _Run:
     scores: dict[str, float] = field(default_factory=dict)
 
     def save(self, path: Path) -> None:
-        """The whole state or nothing: written beside, then renamed."""
+        """The whole state or nothing."""
         state = {
             "backbone": self.backbone.state_dict(),
             "head": self.head.state_dict(),
@@ -145,6 +145,10 @@ def _new_run(config: HeadConfig, task: Task, device: torch.device) -> _Run:
         file = begin_with(backbone, config.start)
         origin = {"backbone_sha256": weights.sha256(file)}
         header, _ = lifters.read(file)
+        if config.frozen and header.get("format") == lifters.BACKBONE:
+            what = "a pre-trained backbone, whose motion representation nobody has trained yet"
+            cure = "give lr_backbone, or fine-tune it to a lifter first: video2pose3d train"
+            raise UserError(what, path=file, cure=cure)
         if config.frozen and header.get("normalisation") != NORMALISATION:
             what = "its input is normalised in another way than heads' is"
             raise UserError(what, path=file, cure="fine-tune it: give lr_backbone")

@@ -70,7 +70,7 @@ class Checkpoints(Hook):
             log.info("goes on from step %d", state["step"])
 
     def save(self, runner: Runner, step: int) -> None:
-        """The whole state or nothing: written beside, then renamed."""
+        """The whole state or nothing."""
         state = {
             "model": bare(runner).state_dict(),
             "average": None if self.average is None else self.average.ema_model.state_dict(),

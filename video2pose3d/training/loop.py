@@ -67,7 +67,7 @@ def train(
 ) -> Path:
     """Train a lifter; go on from `output`'s checkpoint where there is one.
 
-    data: for motion capture the folder with train and val, as `batches.read_mocap` reads them, for
+    data: for motion capture the folder with train and val, as `collection.read` reads them, for
     a benchmark what its reader takes. output: folder for last.pt and log.csv. steps: instead of the
     config's, which also moves the decay: a resumed run can be brought to its end early or
     prolonged. start: weights to begin with, instead of the config's. Under torchrun all processes

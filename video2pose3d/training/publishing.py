@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from video2pose3d import lifters, weights
 from video2pose3d.errors import UserError
+from video2pose3d.files import replacing
 from video2pose3d.training.config import TrainingConfig
 from video2pose3d.training.hooks import read_checkpoint
 
@@ -76,7 +77,8 @@ def _save_backbone(path: Path, name: str, model: nn.Module, about: Mapping[str, 
     }
     keep = backbone(model)
     tensors = {key: t.contiguous() for key, t in model.state_dict().items() if key in keep}
-    save_file(tensors, path, header)
+    with replacing(path) as beside:
+        save_file(tensors, beside, header)
 
 
 def begin_with(model: nn.Module, name: str) -> Path:

@@ -161,7 +161,7 @@ class _Run:
         )
 
     def save(self, path: Path) -> None:
-        """The whole state or nothing: written beside, then renamed."""
+        """The whole state or nothing."""
         state = {
             "model": self.model.state_dict(),
             "config": dataclasses.asdict(self.model.config),

@@ -64,7 +64,7 @@ def _batches(
 ) -> Iterator[list[_Cut]]:
     """Clips of equal shape, at most `batch` together."""
     starts = [(n, t) for n, one in enumerate(footage) for t in range(0, len(one.xy), config.f)]
-    chosen = np.unique(np.linspace(0, len(starts) - 1, most).round().astype(int))
+    chosen = np.unique(np.linspace(0, len(starts) - 1, min(most, len(starts))).round().astype(int))
     by_shape: dict[tuple[int, int], list[_Cut]] = defaultdict(list)
     for n, t in (starts[i] for i in chosen):
         T, V = footage[n].xy.shape[:2]
