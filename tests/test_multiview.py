@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from video2pose3d import geometry, metrics, multiview, pipeline
+from video2pose3d import geometry, metrics, multiview, pipeline, relate
 from video2pose3d.cli import video2pose3d as program
 from video2pose3d.datasets.mocap import Mocap
 from video2pose3d.errors import UserError
@@ -302,6 +302,22 @@ def test_centres_turn_with_the_body_and_grow_with_its_trunk():
     trunk = H36M17.indices("spine", "thorax", "neck", "head")
     np.testing.assert_allclose(joint_centres(points * 0.6)[:, trunk],
                                joint_centres(points)[:, trunk] * 0.6)  # fmt: skip
+
+
+def test_keypoints_are_mended_in_all_views_together_before_they_are_triangulated(monkeypatch):
+    joints, views = walk(), rig(3)
+    exact = project(detected(joints), views)
+
+    def mend(relation, xy, scores, cameras, fps):
+        assert (relation, fps, [c.size for c in cameras]) == ("a network", FPS, [SIZE] * 3)
+        assert 5 < np.abs(xy - exact).mean() < 20
+        return exact, scores
+
+    monkeypatch.setattr(relate, "mend_views", mend)
+    scene = found(filmed([joints], views, noise=12), relation="a network").scene
+    (person,) = scene.people
+    assert np.linalg.norm(in_calibration(person, scene) - joints, axis=-1).mean() < 0.01
+    np.testing.assert_allclose(person.keypoints.xy, exact[0], atol=1e-2)
 
 
 def test_clips_out_of_time_meet_at_the_first_ones_times():

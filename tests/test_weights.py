@@ -149,7 +149,7 @@ def put(folder: Path, name: str, content: bytes) -> Path:
 
 @pytest.mark.parametrize("entry", weights.entries().values(), ids=lambda e: e.name)
 def test_every_entry_can_be_had_and_known(entry: weights.Weight) -> None:
-    assert entry.kind in ("detector", "keypoints", "lifter", "backbone")
+    assert entry.kind in ("detector", "keypoints", "relation", "lifter", "backbone")
     assert all(url.startswith("https://") and url.endswith(entry.file) for url in entry.urls)
     assert bool(entry.urls) != bool(entry.packaged)
     assert entry.packaged in (None, f"weights/{entry.file}")

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from video2pose3d import archives, lifters, pipeline, skeletons
+from video2pose3d import archives, lifters, pipeline, relate, skeletons
 from video2pose3d.errors import UserError
-from video2pose3d.networks import choose_device, find_lifter
+from video2pose3d.networks import choose_device, find_lifter, find_relation
 from video2pose3d.options import Options
 from video2pose3d.report import Clock
 from video2pose3d.results import Result
@@ -26,8 +26,12 @@ def lift(path: Path, options: Options) -> Result:
         for number, person in enumerate(people, start=1)
     ]
     camera = pipeline.choose_camera(size, options)
-    lifter = lifters.load(find_lifter(options), choose_device(options.device))
-    scene, report = pipeline.reconstruct(sightings, timestamps, fps, camera, lifter, options, clock)
+    device, related = choose_device(options.device), find_relation(options)
+    relation = None if related is None else relate.load(related, device)
+    lifter = lifters.load(find_lifter(options), device)
+    scene, report = pipeline.reconstruct(
+        sightings, timestamps, fps, camera, relation, lifter, options, clock
+    )
     return Result.of(scene, path.stem, None, report, clock)
 
 

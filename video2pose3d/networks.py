@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from video2pose3d import discovery, lifters, skeletons, weights
+from video2pose3d import discovery, lifters, relate, skeletons, weights
 from video2pose3d.errors import UserError
 from video2pose3d.options import Options
 from video2pose3d.skeletons import COCO17
@@ -28,9 +28,10 @@ _WORTH_A_DOWNLOAD = ("hrnet", "swin", "yolo_pose")
 
 @dataclass(frozen=True)
 class Networks:
-    """detector, keypoints, lifter: see their packages.
+    """detector, keypoints, relation, lifter: see their packages.
 
-    keypoints: None where those that the detector sees itself are the wanted ones;
+    keypoints: None where those that the detector sees itself are the wanted ones; relation: None
+    where keypoints are lifted as they are;
     names: stage → what runs there, as the report says it; weights: what was loaded, likewise.
     """
 
@@ -40,6 +41,7 @@ class Networks:
     lifter: lifters.Lifter
     names: dict[str, str]
     weights: list[dict[str, str]]
+    relation: relate.Relation | None = None
 
     def estimate(
         self, images: Sequence[np.ndarray], people: Sequence[Detections]
@@ -74,8 +76,9 @@ class Networks:
         detector_name, detector_file = _find_detector(options)
         keypoints_name, keypoints_file = _find_keypoints(options)
         finder = "mediapipe" if detector_file is None else "yolo"
-        files = [f for f in (detector_file, keypoints_file) if f is not None]
+        relation_file = find_relation(options)
         lifter_file = find_lifter(options)
+        found = (detector_file, keypoints_file, relation_file, lifter_file)
         estimator = discovery.load("keypoints", keypoints_name)
         # One network that does both runs once a frame, not twice.
         twice = finder == keypoints_name == "mediapipe"
@@ -83,13 +86,15 @@ class Networks:
             device=device,
             detector=discovery.load("detectors", finder).build(detector_file, device),
             keypoints=None if twice else estimator.build(keypoints_file, device),
+            relation=None if relation_file is None else relate.load(relation_file, device),
             lifter=lifters.load(lifter_file, device),
             names={
                 "detector": detector_name,
                 "keypoints": keypoints_name,
+                **({} if relation_file is None else {"relation": options.relate_weights}),
                 "lifter": options.lifter,
             },
-            weights=[describe_weights(f) for f in (*files, lifter_file)],
+            weights=[describe_weights(f) for f in found if f is not None],
         )
 
 
@@ -107,6 +112,13 @@ def choose_device(device: str) -> str:
         have = torch.cuda.device_count() or "no"
         raise UserError(f"--device {device}: torch sees {have} CUDA device(s)", cure="use cpu")
     return f"cuda:{index}"
+
+
+def find_relation(options: Options) -> Path | None:
+    """The network of --relate: a file, or the shipped weights of that name; None without it."""
+    if not options.relate:
+        return None
+    return weights.find(options.relate_weights, kind="relation", offline=options.offline)
 
 
 def find_lifter(options: Options) -> Path:

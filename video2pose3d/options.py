@@ -12,7 +12,7 @@ from video2pose3d.errors import UserError
 class Options:
     """The choices of one run; every field is the flag of the same name.
 
-    detector, keypoints_weights, lifter: a name that the manifest knows, or a file.
+    detector, keypoints_weights, relate_weights, lifter: a name that the manifest knows, or a file.
     person: "all", "largest" (summed box area) or an id. start, end: seconds of the clip.
     fov: degrees along the picture's longer side; camera: a calibration file; height: metres.
     """
@@ -21,6 +21,8 @@ class Options:
     detector: str = "yolo11n"
     keypoints: str = "auto"
     keypoints_weights: str | None = None
+    relate: bool = False
+    relate_weights: str = "pose_relation"
     lifter: str = "ssr_stf"
     trust_weights: bool = False
     person: str | int = "all"

@@ -1,6 +1,6 @@
 """One video: the whole program on one page.
 
-    video → detector → tracker → 2D keypoints → lifter → motion → result
+    video → detector → tracker → 2D keypoints (→ relation) → lifter → motion → result
 
 This is the only file that joins stages, and it reads from the top down: `process` is the way
 through, `watch` its pass over the pixels, which stream through once and are dropped, `reconstruct`
@@ -18,7 +18,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from video2pose3d import geometry, lifters, motion, sides, tracking, video
+from video2pose3d import geometry, lifters, motion, relate, sides, tracking, video
 from video2pose3d.networks import Networks
 from video2pose3d.options import Options
 from video2pose3d.report import Clock, as_json, describe_clip, describe_person, versions
@@ -69,7 +69,7 @@ def process(
     ids = {track.id for track in chosen}
     scene, report = reconstruct(
         [seen for seen in everybody if seen.track.id in ids],
-        clip.timestamps, clip.fps, camera, networks.lifter, options, clock,
+        clip.timestamps, clip.fps, camera, networks.relation, networks.lifter, options, clock,
     )  # fmt: skip
     report = {
         "schema_version": REPORT_VERSION,
@@ -161,11 +161,16 @@ def reconstruct(
     timestamps: np.ndarray,
     fps: float,
     camera: Camera,
+    relation: relate.Relation | None,
     lifter: lifters.Lifter,
     options: Options,
     clock: Clock,
 ) -> tuple[Scene, dict[str, Any]]:
     """From 2D keypoints to people in the world, and what the report says of them."""
+    if relation is not None:
+        with clock.stage("relate"):
+            mended = relate.mend(relation, [seen.keypoints for seen in sightings], camera)
+        sightings = [s._replace(keypoints=m) for s, m in zip(sightings, mended, strict=True)]
     with clock.stage("lift"):
         poses = lifters.lift(lifter, [seen.keypoints for seen in sightings], camera)
     with clock.stage("motion"):

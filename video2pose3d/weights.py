@@ -37,7 +37,7 @@ else:
 
 log = logging.getLogger("video2pose3d")
 
-Kind = Literal["detector", "keypoints", "lifter", "backbone"]
+Kind = Literal["detector", "keypoints", "relation", "lifter", "backbone"]
 Known = Literal["manifest", "packaged", "first use", "no"]
 
 

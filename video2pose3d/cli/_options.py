@@ -90,8 +90,16 @@ device = click.option(
 )
 offline = click.option("--offline", is_flag=True, help="Never open a connection.")
 
+relating = stack(
+    click.option("--relate", is_flag=True,
+                 help="Mend the 2D keypoints first, by other frames and other views."),
+    click.option("--relate-weights", default=Options.relate_weights, show_default=True,
+                 metavar="NAME|PATH", help="Weights for --relate."),
+)  # fmt: skip
+
 lifting = stack(
     device,
+    relating,
     click.option("--lifter", default=Options.lifter, show_default=True, metavar="NAME|PATH",
                  help="2D to 3D network: shipped weights by name, or a checkpoint."),
     click.option("--fov", type=float, metavar="DEGREES",

@@ -42,6 +42,7 @@ from video2pose3d.options import Options
 )
 @_options.watching
 @_options.device
+@_options.relating
 @click.option(
     "--lifter",
     default=Options.lifter,
@@ -65,7 +66,7 @@ from video2pose3d.options import Options
     "--height",
     type=float,
     metavar="METRES",
-    help="Body height of the (largest) person: sets the scale, or checks the calibration's unit.",
+    help="Body height of the (largest) person: sets the scale, or checks the calibration's.",
 )
 @click.option(
     "--foot-lock",

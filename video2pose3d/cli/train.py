@@ -16,7 +16,7 @@ from video2pose3d.errors import UserError
 @click.option(
     "--start",
     metavar="NAME|PATH",
-    help="Weights to begin with: a lifter, or a pre-trained backbone.",
+    help="Weights to begin with: of the network itself, or a lifter's pre-trained backbone.",
 )
 @_options.common
 def command(
@@ -26,12 +26,13 @@ def command(
     """Train a lifter from a TOML config, a file or the name of a shipped one.
 
     A config with a task trains something else: action_ntu60 or smpl_mesh a head on a lifter, which
-    recognises actions or recovers SMPL bodies; relation_coco the 2D network that relates images.
+    recognises actions or recovers SMPL bodies; relation_coco the 2D network that relates images;
+    pose_relation_mocap the one that relates 2D poses, for --relate.
 
     On several GPUs: torchrun --nproc-per-node N -m video2pose3d train ...
     """
     from video2pose3d.networks import choose_device
-    from video2pose3d.training import downstream, loop, publishing, relation
+    from video2pose3d.training import downstream, loop, pose_relation, publishing, relation
     from video2pose3d.training.config import LIFT, TrainingConfig, task_of
 
     task, where = task_of(config), choose_device(device)
@@ -39,6 +40,12 @@ def command(
         lifter = TrainingConfig.read(config)
         checkpoint = loop.train(lifter, data, output, steps=steps, start=start, device=where)
         write = partial(publishing.publish, lifter)
+    elif task == pose_relation.TASK:
+        poses = pose_relation.PoseRelationConfig.read(config)
+        checkpoint = pose_relation.train_pose_relation(
+            poses, data, output, steps=steps, start=start, device=where
+        )
+        write = partial(pose_relation.publish_pose_relation, poses)
     else:
         _refuse(config, steps=steps, start=start)
         if task == "relation":

@@ -26,7 +26,7 @@ from video2pose3d.files import replacing
 from video2pose3d.lifters._windows import NORMALISATION, lift, represent
 from video2pose3d.structures import Camera, Keypoints2D
 
-__all__ = ["Lifter", "describe", "lift", "load", "read", "restore", "save"]
+__all__ = ["Lifter", "describe", "lift", "load", "read", "restore", "save", "write"]
 
 FORMAT = "video2pose3d lifter 1"
 BACKBONE = "video2pose3d backbone 1"  # pre-trained, without a head: what fine-tuning begins with
@@ -127,9 +127,14 @@ def save(
     metadata = describe(
         name, model, frames=frames, about=about, normalisation=normalisation, unit=unit
     )
+    write(path, model, metadata, dtype)
+
+
+def write(path: Path, model: nn.Module, header: Mapping[str, str], dtype: torch.dtype) -> None:
+    """A safetensors file of a model's tensors, as `read` reads it."""
     tensors = {key: t.to("cpu", dtype).contiguous() for key, t in model.state_dict().items()}
     with replacing(path) as beside:
-        save_file(tensors, beside, metadata)
+        save_file(tensors, beside, dict(header))
 
 
 def describe(

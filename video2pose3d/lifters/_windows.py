@@ -39,6 +39,13 @@ def normalise(rays: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndar
     middle of the person on the optical axis, so that a person at the edge of a wide picture does
     not look turned.
     """
+    R, half = aim(rays, scores)
+    inputs = np.concatenate([look(rays, R, half), scores[..., None]], axis=-1)
+    return np.where(scores[..., None] > 0, inputs, 0.0).astype(np.float32), R
+
+
+def aim(rays: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The virtual cameras of `normalise`: R (B, 3, 3), and half the person's size in rays, (B,)."""
     seen = scores > 0
     sure = scores > CONFIDENT
     sure = np.where(sure.sum(axis=(1, 2), keepdims=True) >= 4, sure, seen)  # (B, T, J)
@@ -50,14 +57,21 @@ def normalise(rays: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndar
         centre = np.nan_to_num(_percentile(middle, 50))[:, None, None]  # (B, 1, 1, 2)
         looking = _turn(R.transpose(0, 2, 1), centre)[:, 0, 0]
     R = np.stack([rotation_to_ray(ray) for ray in looking])
-    rays = _turn(R, rays)
 
-    _, extent = _boxes(rays, sure)
+    _, extent = _boxes(_turn(R, rays), sure)
     half = _percentile(extent.max(axis=-1, keepdims=True), SIZE_PERCENTILE) / 2  # (B, 1)
     half = np.where(half > 1e-6, half, 1.0)  # NaN or 0: nobody, or a single point
-    rays = np.clip(rays / half[:, None, None], -FAR, FAR)
-    inputs = np.concatenate([rays, scores[..., None]], axis=-1)
-    return np.where(seen[..., None], inputs, 0.0).astype(np.float32), R
+    return R, half[:, 0]
+
+
+def look(rays: np.ndarray, R: np.ndarray, half: np.ndarray) -> np.ndarray:
+    """Rays (B, T, J, 2) in CAMERA as virtual cameras see them, the person within [-1, 1]."""
+    return np.clip(_turn(R, rays) / half[:, None, None, None], -FAR, FAR)
+
+
+def look_back(xy: np.ndarray, R: np.ndarray, half: np.ndarray) -> np.ndarray:
+    """The inverse of `look`."""
+    return _turn(R.transpose(0, 2, 1), xy * half[:, None, None, None])
 
 
 def _turn(R: np.ndarray, rays: np.ndarray) -> np.ndarray:
@@ -143,13 +157,26 @@ def over_windows(
         r, s = seen_rays(keypoints.xy, keypoints.scores, camera)
         rays.append(r)
         scores.append(s)
+    return blended(T, [(k.frames, k.fps) for k in people], rays, scores, apply)
 
+
+def blended(
+    T: int,
+    clocks: Sequence[tuple[np.ndarray, float]],
+    rays: Sequence[np.ndarray],
+    scores: Sequence[np.ndarray],
+    apply: Callable[[np.ndarray, np.ndarray], np.ndarray],
+) -> list[np.ndarray]:
+    """The same for rays and scores as `seen_rays` makes them, (N, ...) each.
+
+    clocks: each person's frames (N,) and their rate.
+    """
     total: dict[int, np.ndarray] = {}
-    weight = [np.zeros(len(k.frames)) for k in people]
+    weight = [np.zeros(len(frames)) for frames, _ in clocks]
     fade = np.sin(np.pi * (np.arange(T) + 0.5) / T) ** 2  # (T,)
     windows = (
         (stretch.person, places)
-        for stretch in _stretches(people, T)
+        for stretch in _stretches(clocks, T)
         for places in _windows(stretch.places, T)
     )
     for batch in _batches(windows, BATCH_WINDOWS):
@@ -159,16 +186,18 @@ def over_windows(
         )
         for (person, places), window in zip(batch, values, strict=True):
             if person not in total:
-                total[person] = _like(window, len(people[person].frames))
+                total[person] = _like(window, len(weight[person]))
             here = places >= 0
             total[person][places[here]] += _along(fade[here], window) * window[here]
             weight[person][places[here]] += fade[here]
     for person, sums in total.items():
         sums /= _along(weight[person], sums)
-    if len(total) < len(people):  # somebody has no frames: a window of nobody tells the shape
-        nobody = apply(np.zeros((1, T, len(H36M17), 2)), np.zeros((1, T, len(H36M17))))[0]
-        total |= {p: _like(nobody, 0) for p in range(len(people)) if p not in total}
-    return [total[p] for p in range(len(people))]
+    for person in range(len(clocks)):
+        if person not in total:  # has no frames: a window of nobody tells the shape
+            shape = rays[person].shape[1:]
+            nobody = apply(np.zeros((1, T, *shape)), np.zeros((1, T, *shape[:-1])))[0]
+            total[person] = _like(nobody, 0)
+    return [total[person] for person in range(len(clocks))]
 
 
 def seen_rays(xy: np.ndarray, scores: np.ndarray, camera: Camera) -> tuple[np.ndarray, np.ndarray]:
@@ -191,18 +220,18 @@ def _along(weights: np.ndarray, values: np.ndarray) -> np.ndarray:
     return weights.astype(values.dtype).reshape(-1, *[1] * (values.ndim - 1))
 
 
-def _stretches(people: Sequence[Keypoints2D], T: int) -> Iterator[Stretch]:
+def _stretches(clocks: Sequence[tuple[np.ndarray, float]], T: int) -> Iterator[Stretch]:
     """What can be cut into windows, in frames that last about as long as those in training.
 
     A clip of 120 frames a second is lifted as two of 60, one of its even and one of its odd frames.
     """
-    for person, keypoints in enumerate(people):
-        step = max(1, round(keypoints.fps / TRAINED_FPS))
-        cuts = np.flatnonzero(np.diff(keypoints.frames) > T * step) + 1
-        for rows in np.split(np.arange(len(keypoints.frames)), cuts):
+    for person, (frames, fps) in enumerate(clocks):
+        step = max(1, round(fps / TRAINED_FPS))
+        cuts = np.flatnonzero(np.diff(frames) > T * step) + 1
+        for rows in np.split(np.arange(len(frames)), cuts):
             if len(rows) == 0:
                 continue
-            at = keypoints.frames[rows] - keypoints.frames[rows[0]]
+            at = frames[rows] - frames[rows[0]]
             places = np.full(at[-1] + 1, -1)
             places[at] = rows
             for phase in range(min(step, len(places))):

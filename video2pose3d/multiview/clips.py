@@ -50,11 +50,11 @@ def run(
     the caller can mend.
     """
     chosen = Options(**options)
-    if calibration is not None and (chosen.fov is not None or chosen.camera is not None):
-        raise UserError("--calibration says what the lenses are: leave out --fov and --camera")
     if chosen.smooth != Options.smooth:
         raise UserError("several views are smoothed while they are triangulated",
                         cure="leave out --smooth")  # fmt: skip
+    if calibration is not None and (chosen.fov is not None or chosen.camera is not None):
+        raise UserError("--calibration says what the lenses are: leave out --fov and --camera")
     if len(sources) < 2:
         raise UserError("several views are needed", cure="give a clip of each camera")
     if offsets is not None and (len(offsets) != len(sources) or not np.isfinite(offsets).all()):
@@ -101,6 +101,7 @@ def process(
         found = reconstruct(
             rig.cameras, networks.lifter, clips[0].fps,
             person=options.person, foot_lock=options.foot_lock == "auto",
+            relation=networks.relation,
         )  # fmt: skip
     scene = found.scene
     if views is None and scene.rig is not None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from video2pose3d import geometry, lifters, tracking
+from video2pose3d import geometry, lifters, relate, tracking
 from video2pose3d.errors import UserError
 from video2pose3d.motion import bones, feet, quality, scale
 from video2pose3d.multiview import doubts, refinement, triangulation
@@ -60,15 +60,19 @@ def reconstruct(
     *,
     person: str | int = "all",
     foot_lock: bool = True,
+    relation: relate.Relation | None = None,
 ) -> Reconstruction:
     """Everybody whom two cameras saw.
 
     fps: of the first camera; person: "all", "largest" in the pictures, or a number from 1 in that
-    order. UserError where nobody seen in several views fits the calibration.
+    order; relation: mends each person's keypoints, all views together. UserError where nobody seen
+    in several views fits the calibration.
     """
     views = [camera.view for camera in cameras]
     times = cameras[0].times
     groups, alone = match_people(cameras)
+    if relation is not None:
+        groups = [_mended(group, views, fps, relation) for group in groups]
     bodies = [body for group in groups if (body := _body(group, views, times, fps, lifter))]
     if groups and not bodies:
         raise UserError(
@@ -112,6 +116,12 @@ def reconstruct(
         for v in range(len(views))
     ]
     return Reconstruction(scene, qualities, tracks, warnings)
+
+
+def _mended(group: Group, views: Sequence[View], fps: float, relation: relate.Relation) -> Group:
+    lenses = [view.camera for view in views]
+    xy, scores = relate.mend_views(relation, group.xy, group.scores, lenses, fps)
+    return replace(group, xy=xy.astype(np.float64), scores=scores.astype(np.float64))
 
 
 def _axes(views: Sequence[View]) -> np.ndarray | None:

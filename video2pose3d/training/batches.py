@@ -20,8 +20,9 @@ from video2pose3d.datasets import Sequence, collection
 from video2pose3d.datasets.mocap import Mocap
 from video2pose3d.errors import UserError
 from video2pose3d.skeletons import H36M17
-from video2pose3d.training.config import TrainingConfig
+from video2pose3d.training.config import RunConfig, TrainingConfig
 from video2pose3d.training.data import Batch, Sampler
+from video2pose3d.training.rigs import Rigs, RigSampler
 from video2pose3d.training.windows import Windows
 
 
@@ -30,16 +31,24 @@ class MocapBatches(Dataset[dict[str, Tensor]]):
 
     skeleton, normalisation, unit = H36M17, lifters.NORMALISATION, "metre"
     steps_per_epoch = None
+    make_sampler = Sampler
 
-    def __init__(self, mocap: Mocap, config: TrainingConfig, per_step: int):
+    def __init__(self, mocap: Mocap, config: RunConfig, per_step: int):
         if not config.schedule.steps:
             raise UserError("motion capture has no epochs", cure="give [schedule] steps")
-        self.sampler = Sampler(mocap, config.recipe, config.seed)
+        self.sampler = self.make_sampler(mocap, config.recipe, config.seed)
         self.config, self.per_step, self.steps = config, per_step, config.schedule.steps
 
     def __getitem__(self, n: int) -> dict[str, Tensor]:
         stage = self.config.stage_at(n // self.per_step, self.steps)
         return tensors(self.sampler.batch(n, stage.windows, stage.frames))
+
+
+class RigBatches(MocapBatches):
+    """The same, each window seen by several cameras; a stage's windows are counted once a view."""
+
+    unit = "half the person's size"
+    make_sampler = RigSampler
 
 
 class SequenceBatches(Dataset[dict[str, Tensor]]):
@@ -82,8 +91,9 @@ class SequenceBatches(Dataset[dict[str, Tensor]]):
         return self.shuffled[1]
 
 
-# Item n: inputs (B, T, J, 3), targets (B, T, J, 3) and weights (B, T) of batch n. normalisation
-# and unit: what a lifter that learns from them takes and gives. steps: of the whole run.
+# Item n: inputs (B, T, J, 3), targets (B, T, J, 3) and weights (B, T) of batch n; RigBatches' have
+# a V before J, and targets of two coordinates. normalisation and unit: what a network that learns
+# from them takes and gives. steps: of the whole run.
 Batches = MocapBatches | SequenceBatches
 
 
@@ -97,7 +107,7 @@ def read_batches(config: TrainingConfig, data: Path, per_step: int) -> Batches:
     return SequenceBatches(read_sequences(config, data, "train"), config, per_step)
 
 
-def read_mocap(config: TrainingConfig, folder: Path, split: str) -> Mocap:
+def read_mocap(config: RunConfig, folder: Path, split: str) -> Mocap:
     """A split of the motion capture: SPLIT.npz, or a folder of BVH and AMASS files, SPLIT."""
     body = config.data.body
     return collection.read(folder, split, body=None if body is None else folder / body)
@@ -113,7 +123,7 @@ def read_sequences(config: TrainingConfig, data: Path, split: str) -> list[Seque
     return read(data, split, **options)
 
 
-def tensors(batch: Batch) -> dict[str, Tensor]:
+def tensors(batch: Batch | Rigs) -> dict[str, Tensor]:
     return {
         "inputs": torch.from_numpy(batch.inputs),
         "targets": torch.from_numpy(batch.targets),

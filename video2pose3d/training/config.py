@@ -90,24 +90,41 @@ class Pretraining:
     # "linear increase" between values that are not given: data2vec's
 
 
-@dataclass(frozen=True)
-class TrainingConfig:
-    """A training run, as its TOML file says it; see configs/ for commented ones."""
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """What every run of `loop.run` is told."""
 
-    lifter: str
     stage: tuple[Stage, ...]
     schedule: Schedule
     optimiser: Optimiser
     model: dict[str, Any] = field(default_factory=dict)  # `variant` and fields of Config
-    loss: dict[str, float] = field(default_factory=dict)  # factors of losses.TERMS
     data: Data = field(default_factory=Data)
     recipe: Recipe = field(default_factory=Recipe)  # of motion capture
-    pretrain: Pretraining | None = None
-    start: str | None = None  # weights to begin with: a shipped name or a file of the same lifter
     seed: int = 0
     val_windows: int = 64
     minutes_between_checkpoints: float = 5.0
     about: dict[str, str] = field(default_factory=dict)  # for the header of the published file
+
+    def stage_at(self, step: int, steps: int) -> Stage:
+        return next((s for s in self.stage if step < s.until * steps), self.stage[-1])
+
+    def windows_at(self, step: int, steps: int) -> int:
+        """How many windows were seen before a step, had each step one batch."""
+        seen = begin = 0
+        for stage in self.stage:
+            end = max(begin, min(step, math.ceil(stage.until * steps)))
+            seen, begin = seen + (end - begin) * stage.windows, end
+        return seen
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig(RunConfig):
+    """A training run of a lifter, as its TOML file says it; see configs/ for commented ones."""
+
+    lifter: str
+    loss: dict[str, float] = field(default_factory=dict)  # factors of losses.TERMS
+    pretrain: Pretraining | None = None
+    start: str | None = None  # weights to begin with: a shipped name or a file of the same lifter
 
     @classmethod
     def read(cls, name: str | Path) -> TrainingConfig:
@@ -122,24 +139,7 @@ class TrainingConfig:
     def _from_table(cls, table: dict[str, Any]) -> TrainingConfig:
         if "task" in table:
             raise UserError("this config trains no lifter", cure="use video2pose3d train")
-        table["stage"] = tuple(Stage(**stage) for stage in table["stage"])
-        known = {f.name for f in dataclasses.fields(Data)} - {"options"}
-        data = table.get("data", {})
-        own = {key: data[key] for key in data if key in known}
-        table["data"] = Data(**own, options={key: data[key] for key in data if key not in known})
-        if table["data"].name == "mocap" and table["data"].options:
-            raise ValueError(f"[data] has {', '.join(table['data'].options)}")
-        for key, kind in (
-            ("schedule", Schedule), ("optimiser", Optimiser), ("recipe", Recipe),
-            ("pretrain", Pretraining),
-        ):  # fmt: skip
-            if key in table:
-                table[key] = kind(**_tuples(table[key]))
-        config = cls(**table)
-        if bool(config.schedule.steps) == bool(config.schedule.epochs):
-            raise ValueError("[schedule] wants either steps or epochs")
-        if not config.stage or config.stage[-1].until != 1:
-            raise ValueError("the last [[stage]] has to go on until 1")
+        config = cls(**run_table(table, pretrain=Pretraining))
         if config.data.body is not None and config.data.name != "mocap":
             raise ValueError("[data] has body, which is for mocap")
         unknown = set(config.loss) - set(TERMS)
@@ -149,17 +149,6 @@ class TrainingConfig:
             raise ValueError("[loss] is missing")
         return config
 
-    def stage_at(self, step: int, steps: int) -> Stage:
-        return next((s for s in self.stage if step < s.until * steps), self.stage[-1])
-
-    def windows_at(self, step: int, steps: int) -> int:
-        """How many windows were seen before a step, had each step one batch."""
-        seen = begin = 0
-        for stage in self.stage:
-            end = max(begin, min(step, math.ceil(stage.until * steps)))
-            seen, begin = seen + (end - begin) * stage.windows, end
-        return seen
-
     def make_model(self) -> nn.Module:
         """A lifter with fresh weights; UserError for a [model] that it has no fields for."""
         return make_lifter(self.lifter, self.model)
@@ -167,6 +156,29 @@ class TrainingConfig:
     def model_config(self) -> Any:
         """The lifter's Config."""
         return lifter_config(self.lifter, self.model)
+
+
+def run_table(table: dict[str, Any], **more: type) -> dict[str, Any]:
+    """The fields of a RunConfig, made of its tables; ValueError for what does not fit.
+
+    more: further tables of the file, and what each of them is.
+    """
+    table = {**table, "stage": tuple(Stage(**stage) for stage in table["stage"])}
+    known = {f.name for f in dataclasses.fields(Data)} - {"options"}
+    data = table.get("data", {})
+    own = {key: data[key] for key in data if key in known}
+    table["data"] = Data(**own, options={key: data[key] for key in data if key not in known})
+    if table["data"].name == "mocap" and table["data"].options:
+        raise ValueError(f"[data] has {', '.join(table['data'].options)}")
+    kinds = {"schedule": Schedule, "optimiser": Optimiser, "recipe": Recipe, **more}
+    for key, kind in kinds.items():
+        if key in table:
+            table[key] = kind(**_tuples(table[key]))
+    if bool(table["schedule"].steps) == bool(table["schedule"].epochs):
+        raise ValueError("[schedule] wants either steps or epochs")
+    if not table["stage"] or table["stage"][-1].until != 1:
+        raise ValueError("the last [[stage]] has to go on until 1")
+    return table
 
 
 def make_lifter(name: str, fields: dict[str, Any]) -> nn.Module:

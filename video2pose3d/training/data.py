@@ -50,11 +50,7 @@ class Sampler:
 
     def batch(self, n: int, B: int, T: int) -> Batch:
         rng = np.random.default_rng([self.seed, n])
-        joints, weights = self._motion(rng, B, T)
-        joints = reshape(joints, rng)
-        joints = bend(joints, rng, self.recipe.bend)
-        joints = turn_over(joints, rng, self.recipe.tilt)
-        points = detector_points(joints, rng)
+        joints, points, weights = self.people(rng, B, T)
         camera = Cameras.draw(joints, rng, self.recipe)
         joints, points = camera.see(joints), camera.see(points)  # CAMERA
         rays, scores = detect(joints, points, rng, self.recipe)
@@ -63,6 +59,16 @@ class Sampler:
         inputs, R = normalise(rays, scores)
         targets = (joints - joints[:, :, :1]) @ R[:, None].transpose(0, 1, 3, 2)
         return Batch(inputs, targets.astype(np.float32), weights.astype(np.float32))
+
+    def people(
+        self, rng: np.random.Generator, B: int, T: int
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Somebody's joints and where a detector points, (B, T, J, 3) Z up; and (B, T) weights."""
+        joints, weights = self._motion(rng, B, T)
+        joints = reshape(joints, rng)
+        joints = bend(joints, rng, self.recipe.bend)
+        joints = turn_over(joints, rng, self.recipe.tilt)
+        return joints, detector_points(joints, rng), weights
 
     def _motion(self, rng: np.random.Generator, B: int, T: int) -> tuple[np.ndarray, np.ndarray]:
         """(B, T, J, 3) joints, Z up, mirrored and spliced at random, and (B, T) weights."""

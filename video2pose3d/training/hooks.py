@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from video2pose3d.errors import UserError
 from video2pose3d.training import checkpoints
-from video2pose3d.training.config import Optimiser, Schedule, TrainingConfig
+from video2pose3d.training.config import Optimiser, RunConfig, Schedule
 from video2pose3d.training.runner import bare
 from video2pose3d.training.validation import Watch
 
@@ -94,9 +94,7 @@ class Reports(Hook):
 
     priority = "VERY_LOW"
 
-    def __init__(
-        self, checkpoints: Checkpoints, watch: Watch, config: TrainingConfig, per_step: int
-    ):
+    def __init__(self, checkpoints: Checkpoints, watch: Watch, config: RunConfig, per_step: int):
         self.checkpoints, self.watch, self.config = checkpoints, watch, config
         self.per_step = per_step  # batches, of all processes
         self.log = Log(checkpoints.path.with_name("log.csv"))

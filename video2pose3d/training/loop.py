@@ -15,7 +15,7 @@ from video2pose3d.errors import UserError
 from video2pose3d.skeletons import Skeleton
 from video2pose3d.training import losses
 from video2pose3d.training.batches import Batches, read_batches
-from video2pose3d.training.config import TrainingConfig
+from video2pose3d.training.config import RunConfig, TrainingConfig
 from video2pose3d.training.hooks import Checkpoints, Rate, Reports, make_average
 from video2pose3d.training.optimisers import make_optimiser
 from video2pose3d.training.publishing import begin_with
@@ -102,13 +102,13 @@ def new_lifter(config: TrainingConfig) -> nn.Module:
     return model
 
 
-def per_step(config: TrainingConfig) -> int:
+def per_step(config: RunConfig) -> int:
     """How many batches a step takes, in all processes together."""
     return config.optimiser.accumulate * processes()
 
 
 def run(
-    config: TrainingConfig,
+    config: RunConfig,
     task: BaseModel,
     batches: Batches,
     output: Path,

@@ -33,7 +33,7 @@ def publish(
     config = config if isinstance(config, TrainingConfig) else TrainingConfig.read(config)
     state = read_checkpoint(checkpoint)
     model = config.make_model()
-    model.load_state_dict(_weights(state))
+    model.load_state_dict(shipped_weights(state))
     facts = dict(state["facts"])
     normalisation, unit = facts.pop("normalisation"), facts.pop("unit")
     about = {**config.about, "steps": str(state["step"]), **facts, **(about or {})}
@@ -48,7 +48,7 @@ def publish(
     )  # fmt: skip
 
 
-def _weights(state: dict) -> dict[str, Tensor]:
+def shipped_weights(state: dict) -> dict[str, Tensor]:
     """The lifter's own among a task's tensors."""
     of, before = (
         (state["model"], "lifter.")

@@ -21,7 +21,7 @@ from mmengine.runner import BaseLoop, Runner
 from torch import nn
 
 from video2pose3d.training.batches import Batches, load
-from video2pose3d.training.config import TrainingConfig
+from video2pose3d.training.config import RunConfig
 
 
 class SilentRunner(Runner):
@@ -137,7 +137,7 @@ def make_runner(
     task: BaseModel,
     optimiser: torch.optim.Optimizer,
     batches: Batches,
-    config: TrainingConfig,
+    config: RunConfig,
     hooks: Sequence[Hook],
     output: Path,
     device: torch.device,
