@@ -20,10 +20,17 @@ TRUTH = "truth"
 
 
 class Evaluations(click.Group):
-    """The data sets, with `truth` for a first word that is none of them."""
+    """The data sets, with `truth` for a first word that is a file."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if args and args[0] not in {*self.commands, "-h", "--help"}:
+            if not args[0].endswith(".npz"):
+                sets = ", ".join(name for name in self.commands if name != TRUTH)
+                raise click.UsageError(f"{args[0]!r} is no data set: choose from {sets}, or give "
+                                       "a TRUTH.npz", ctx)  # fmt: skip
             args = [TRUTH, *args]
         return super().parse_args(ctx, args)
 
@@ -284,12 +291,8 @@ def result(truth: Path, poses: Path, keypoints_2d: bool, as_json: bool, quiet: b
     limbs' P-MPJPE is measured.
     """
     from video2pose3d import archives
-    from video2pose3d.errors import UserError
     from video2pose3d.evaluation import result
 
-    if not truth.exists():
-        sets = ", ".join(name for name in command.commands if name != TRUTH)
-        raise UserError("neither a data set nor a file", path=truth, cure=f"choose from {sets}")
     triangulated = bool(archives.read(truth, result.TRIANGULATED))
     evaluate = result.evaluate_limbs if triangulated else result.evaluate
     measured: list[Any] = [*evaluate(poses, truth)]
