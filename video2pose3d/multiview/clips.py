@@ -84,7 +84,7 @@ def process(
     clock = Clock()
     cameras = []
     lenses = _lenses(clips, options) if views is None else views
-    began = [0.0] * len(clips) if offsets is None else [o - offsets[0] for o in offsets]
+    began = [0.0] * len(clips) if offsets is None else [float(o - offsets[0]) for o in offsets]
     for clip, view, since in zip(clips, lenses, began, strict=True):
 
         def tell(stage: str, done: int, total: int | None, name: str = view.name) -> None:
