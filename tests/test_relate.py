@@ -360,6 +360,16 @@ def test_the_shipped_config_is_the_shipped_network():
     assert "mocap.cs.cmu.edu" in config.about["notice"]
 
 
+def test_the_shipped_network_mends_what_it_has_never_seen(folder):
+    shipped = relate.load(weights.find("pose_relation", kind="relation", offline=True))
+    assert shipped.model.config == relate.Config()
+    assert "mocap.cs.cmu.edu" in shipped.metadata["notice"]
+    for views, left in ((1, 0.9), (4, 0.75)):
+        made = sampler(folder).batch(0, 16, 81, V=views)
+        errors = pose_relation.validate(shipped.model, made, torch.device("cpu"))
+        assert errors["after"] < left * errors["before"]
+
+
 # ------------------------------------------------------------------ in the program
 
 
