@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from video2pose3d.cli import COMMANDS, video2pose3d
+from video2pose3d.cli import COMMANDS, NOTHING_DONE, WRONG_USAGE, evaluate, video2pose3d
 from video2pose3d.networks import Networks
 
 
@@ -32,6 +32,18 @@ def test_every_command_has_a_help_page(program):
     assert all(name in program("--help").stdout for name in COMMANDS)
     for name in COMMANDS:
         assert program(name, "--help").exit_code == 0
+
+
+def test_evaluate_has_a_help_page_for_each_data_set_and_knows_no_others(program):
+    for name in evaluate.command.commands:
+        assert name in program("evaluate", "--help").stdout
+        assert program("evaluate", name, "--help").exit_code == 0
+    wrong = program("evaluate", "h37m", "--data", "x")
+    assert wrong.exit_code == WRONG_USAGE
+    assert "'h37m' is no data set: choose from mocap" in wrong.stderr
+    missing = program("evaluate", "no.npz", "--poses", "poses.npz")
+    assert missing.exit_code == NOTHING_DONE
+    assert "no.npz: no such file" in missing.stderr
 
 
 def test_help_imports_nothing_heavy():
