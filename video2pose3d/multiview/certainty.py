@@ -31,8 +31,7 @@ def refuse(names: Sequence[str], bodies: Bodies) -> None:
         "moves or zooms, or give --calibration"
     )
     if bones > _BONES[1]:
-        raise UserError(f"bones as the cameras together see them change their lengths by {bones:.0%}",
-                        cure=check)  # fmt: skip
+        raise UserError(f"bones come out of changing lengths, by {bones:.0%}", cure=check)
     for name, angle, share, turn in zip(names, angles, agreeing, turns, strict=True):
         if share < _AGREEING[1]:
             raise UserError(
