@@ -138,6 +138,16 @@ def test_a_given_height_is_the_person_s(find):
     assert found.scale_source == "from --height 1.9"
 
 
+def test_keypoints_lost_by_all_but_one_camera_do_not_count_against_a_rig(find):
+    cameras, movers = filmed([walker()], rig([0, 70]))
+    (one,) = cameras[1].people
+    scores = one.keypoints.scores.copy()
+    scores[::2, H36M17.indices("left_wrist", "left_elbow", "right_ankle")] = 0
+    lost = one._replace(keypoints=replace(one.keypoints, scores=scores))
+    cameras[1], movers[1] = replace(cameras[1], people=[lost]), replace(movers[1], sighting=lost)
+    assert not any("lengths" in warning for warning in find(cameras, movers).warnings)
+
+
 def test_given_lenses_stay(find):
     found = find(*filmed([walker()], rig([0, 70])), lenses=False)
     for camera in found.cameras:
@@ -186,7 +196,7 @@ def test_other_people_s_clips_are_refused(find):
     views = rig([0, 70])
     a, movers_a = filmed([one[: len(other)]], views[:1])
     b, movers_b = filmed([other], views[1:])
-    with pytest.raises(UserError, match=r"moves like|agrees|rigid"):
+    with pytest.raises(UserError, match=r"moves like|agrees|lengths"):
         find([*a, *b], [*movers_a, replace(movers_b[0], view=1)])
 
 
