@@ -128,7 +128,8 @@ def _measure(
     cameras = shoot.cameras[kind]
     scene = reconstruct(cameras, lifter, fps, person="largest").scene
     (person,), rig = scene.people, scene.rig
-    assert rig is not None and rig.world_from_calibration is not None
+    assert rig is not None
+    assert rig.world_from_calibration is not None
     in_camera = person.poses.joints + person.root_camera[:, None]
     return shoot.joints[person.frames], {
         "triangulated": _triangulated(cameras)[person.frames],
