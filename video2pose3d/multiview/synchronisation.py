@@ -13,7 +13,7 @@ from video2pose3d.multiview.arrangement import ALIKE, chain
 from video2pose3d.multiview.movement import RATE, Mover, agreement
 
 _CLEAR = 0.05  # by which the best agreement has to be above any other
-_AS_GOOD = 0.03  # agreement that is no better than this is none
+_AS_GOOD = 0.08  # by which any other may be better than that of clips that began at once
 _TRACKS = 4  # longest of each view that are compared
 
 
