@@ -157,7 +157,7 @@ def plot(report: Report, path: Path) -> None:
     panels[1].set_title("by the camera's angle to the person")
     panels[1].legend(frameon=False)
     name, _, _ = report.scores[0].name.partition(",")
-    figure.suptitle(f"{name} on mocap17 test 1, {report.scores[0].frames} frames")
+    figure.suptitle(f"{name} on motion capture, {report.scores[0].frames} frames")
     figure.savefig(path, dpi=120)
     pyplot.close(figure)
 

@@ -111,7 +111,7 @@ def recognise(head: Head, people: Sequence[Keypoints2D], camera: Camera) -> np.n
     people: those in the clip, in H36M17 px, at least one in one frame; whole clips of one action
     are what NTU RGB+D has.
     """
-    if any(keypoints.skeleton is not H36M17 for keypoints in people):
+    if any(keypoints.skeleton != H36M17 for keypoints in people):
         raise ValueError("expected keypoints in h36m17")
     if not sum(len(keypoints.frames) for keypoints in people):
         raise ValueError("expected somebody in at least one frame")

@@ -152,7 +152,7 @@ def over_windows(
     """
     rays, scores = [], []
     for keypoints in people:
-        if keypoints.skeleton is not H36M17:
+        if keypoints.skeleton != H36M17:
             raise ValueError(f"expected keypoints in h36m17, got {keypoints.skeleton.name}")
         r, s = seen_rays(keypoints.xy, keypoints.scores, camera)
         rays.append(r)

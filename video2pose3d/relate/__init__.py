@@ -53,7 +53,7 @@ def mend(relation: Relation, people: Sequence[Keypoints2D], camera: Camera) -> l
     """
     mended = []
     for person in people:
-        if person.skeleton is not H36M17:
+        if person.skeleton != H36M17:
             raise ValueError(f"expected keypoints in h36m17, got {person.skeleton.name}")
         xy, scores = _mend(
             relation, person.xy[None], person.scores[None], [camera], person.frames, person.fps
