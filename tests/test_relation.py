@@ -576,9 +576,13 @@ def test_the_command_trains_on_the_views_of_human36m(clips, tmp_path):
     logged = {name: log[-1][name] for name in measured}
     assert measured == pytest.approx(logged, rel=0.02, abs=1)  # published in half precision
     assert {"AP", "AR", "PCK", "MSE"} == set(measured)
-    for flags, says in ((["--all"], "no such file"), (["--weights", str(path)], "safetensors")):
+    for flags, status, says in (
+        ([], 2, "'--weights'"),
+        (["--weights", str(tmp_path / "none")], 1, "no such file"),
+        (["--weights", str(path)], 1, "safetensors"),
+    ):
         refused = CliRunner().invoke(video2pose3d, [*measure, *flags])
-        assert refused.exit_code == 1
+        assert refused.exit_code == status
         assert says in refused.stderr
     refused = CliRunner().invoke(video2pose3d, [*map(str, arguments), "--steps", "3"])
     assert refused.exit_code == 1

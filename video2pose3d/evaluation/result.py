@@ -71,7 +71,7 @@ def evaluate_limbs(result: Path, reference: Path) -> list[Score]:
             for i, one in enumerate(theirs)
         ]
     nan = float("nan")  # whose axes theirs are is not known
-    return [replace(score, mpjpe=nan, mpjve=nan) for score in scores]
+    return [replace(score, mpjpe=nan, n_mpjpe=nan, mpjve=nan) for score in scores]
 
 
 def evaluate_keypoints(result: Path, truth: Path) -> list[Table]:

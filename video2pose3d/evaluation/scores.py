@@ -42,10 +42,11 @@ class Score:
         return cls(name, len(truth), p1, n, p2, moved)
 
     def __str__(self) -> str:
+        p1, n, p2 = (f"{_cell(value):>6}" for value in (self.mpjpe, self.n_mpjpe, self.p_mpjpe))
+        velocity = f"{self.mpjve:5.2f}".replace("nan", "–")
         return (
-            f"{self.name:<32} MPJPE {self.mpjpe:6.1f}  N-MPJPE {self.n_mpjpe:6.1f}  "
-            f"P-MPJPE {self.p_mpjpe:6.1f} mm   velocity {self.mpjve:5.2f} mm/frame   "
-            f"({self.frames} frames)"
+            f"{self.name:<32} MPJPE {p1}  N-MPJPE {n}  P-MPJPE {p2} mm   "
+            f"velocity {velocity} mm/frame   ({self.frames} frames)"
         )
 
 

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +20,12 @@ from video2pose3d import heads, lifters, weights
 from video2pose3d.errors import UserError
 from video2pose3d.lifters._windows import NORMALISATION
 from video2pose3d.training import checkpoints
+from video2pose3d.training.epochs import Run, descend, train
 from video2pose3d.training.head_config import HeadConfig, Task
-from video2pose3d.training.hooks import Log
 from video2pose3d.training.publishing import begin_with
 from video2pose3d.training.runner import processes
 
 __all__ = ["HeadConfig", "publish_head", "train_head"]
-
-log = logging.getLogger("video2pose3d")
 
 SETTLE = 32  # batches whose means the head's batch norms keep
 
@@ -57,19 +53,12 @@ def train_head(
     if len(task) < 2:
         raise UserError("fewer than two clips to train on", path=Path(data) / "train.npz")
     run = _new_run(config, task, torch.device(device))
-    output = Path(output)
-    output.mkdir(parents=True, exist_ok=True)
-    checkpoint = output / "last.pt"
-    if checkpoint.exists():
-        run.load(checkpoint)
-        log.info("goes on from epoch %d", run.epoch)
-    rows = Log(output / "log.csv")
-    for _ in range(run.epoch, config.epochs if epochs is None else epochs):
-        loss = _epoch(run, config, task)
-        run.scores = _scores(run, config, task)
-        run.save(checkpoint)
-        rows.write({"epoch": run.epoch, "loss": round(loss, 4), **run.scores})
-    return checkpoint
+    return train(
+        run, Path(output), seed=config.seed,
+        epochs=config.epochs if epochs is None else epochs,
+        learn=lambda rng: _epoch(run, config, task, rng),
+        measure=lambda: _scores(run, config, task),
+    )  # fmt: skip
 
 
 def publish_head(
@@ -97,47 +86,7 @@ def publish_head(
     )  # fmt: skip
 
 
-@dataclass
-class _Run:
-    """What training carries from epoch to epoch, and what its checkpoint holds."""
-
-    backbone: nn.Module
-    head: Any
-    optimiser: torch.optim.Optimizer
-    frames: int  # of a window
-    classes: tuple[str, ...]
-    origin: dict[str, str]  # the lifter's weights that it began with
-    epoch: int = 0
-    scores: dict[str, float] = field(default_factory=dict)
-
-    def save(self, path: Path) -> None:
-        """The whole state or nothing."""
-        state = {
-            "backbone": self.backbone.state_dict(),
-            "head": self.head.state_dict(),
-            "head_config": dataclasses.asdict(self.head.config),
-            "optimiser": self.optimiser.state_dict(),
-            "frames": self.frames,
-            "classes": list(self.classes),
-            "origin": self.origin,
-            "epoch": self.epoch,
-            "scores": self.scores,
-        }
-        checkpoints.write(state, path)
-
-    def load(self, path: Path) -> None:
-        state = checkpoints.read(path, ("backbone", "head", "optimiser", "epoch", "scores"))
-        try:
-            self.backbone.load_state_dict(state["backbone"])
-            self.head.load_state_dict(state["head"])
-            self.optimiser.load_state_dict(state["optimiser"])
-        except (KeyError, ValueError, RuntimeError) as error:
-            what = f"a checkpoint of another config ({str(error).splitlines()[0]})"
-            raise UserError(what, path=path, cure="give another --output") from error
-        self.epoch, self.scores, self.origin = state["epoch"], state["scores"], state["origin"]
-
-
-def _new_run(config: HeadConfig, task: Task, device: torch.device) -> _Run:
+def _new_run(config: HeadConfig, task: Task, device: torch.device) -> Run:
     torch.manual_seed(config.seed)
     backbone: Any = config.make_model()
     origin = {}
@@ -164,54 +113,55 @@ def _new_run(config: HeadConfig, task: Task, device: torch.device) -> _Run:
     if not config.frozen:
         groups.append({"params": list(backbone.parameters()), "lr": config.optimiser.lr_backbone})
     optimiser = torch.optim.AdamW(groups, weight_decay=config.optimiser.weight_decay)
-    return _Run(backbone, head, optimiser, task.frames, task.classes, origin)
+    facts = {
+        "head_config": dataclasses.asdict(head.config),
+        "frames": task.frames,  # of a window
+        "classes": list(task.classes),
+        "origin": origin,  # the lifter's weights that it began with
+    }
+    return Run({"backbone": backbone, "head": head}, optimiser, facts)
 
 
-def _epoch(run: _Run, config: HeadConfig, task: Task) -> float:
+def _epoch(run: Run, config: HeadConfig, task: Task, rng: np.random.Generator) -> float:
     """Every clip once, but for those that do not fill a batch; the mean loss."""
-    # Drawn from the epoch's own generators, so that a resumed run sees the same.
-    rng = np.random.default_rng([config.seed, run.epoch])
-    torch.manual_seed(int(rng.integers(2**31)))
     for group, lr in zip(
         run.optimiser.param_groups,
         (config.optimiser.lr_head, config.optimiser.lr_backbone),
         strict=False,  # a frozen lifter has no group
     ):
         group["lr"] = lr * config.optimiser.factor**run.epoch
-    run.head.train()
-    run.backbone.train(not config.frozen)
+    backbone, head = run.modules["backbone"], run.modules["head"]
+    head.train()
+    backbone.train(not config.frozen)
     batch = min(config.batch, len(task))
     order = rng.permutation(len(task))
-    losses = []
-    for start in range(0, len(order) - batch + 1, batch):
-        loss = task.loss(run.backbone, run.head, order[start : start + batch], rng)
-        run.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        run.optimiser.step()
-        losses.append(float(loss.detach()))
+    loss = descend(
+        run.optimiser,
+        (
+            task.loss(backbone, head, order[start : start + batch], rng)
+            for start in range(0, len(order) - batch + 1, batch)
+        ),
+    )
     _settle(run, task, order[: SETTLE * batch], batch, rng)
-    run.epoch += 1
-    return float(np.mean(losses))
+    return loss
 
 
-def _settle(run: _Run, task: Task, rows: np.ndarray, batch: int, rng: np.random.Generator) -> None:
+def _settle(run: Run, task: Task, rows: np.ndarray, batch: int, rng: np.random.Generator) -> None:
     """Measure the means of the head's batch norms anew, with the weights as they now are.
 
     "Precise BN": Wu and Johnson, "Rethinking 'Batch' in BatchNorm", 2021.
     """
-    run.head.eval()
-    run.backbone.eval()
-    for module in run.head.modules():
+    backbone, head = run.modules["backbone"].eval(), run.modules["head"].eval()
+    for module in head.modules():
         if isinstance(module, nn.BatchNorm1d):
             module.reset_running_stats()
             module.train()
     with torch.no_grad():
         for start in range(0, len(rows) - batch + 1, batch):
-            task.loss(run.backbone, run.head, rows[start : start + batch], rng)
+            task.loss(backbone, head, rows[start : start + batch], rng)
 
 
-def _scores(run: _Run, config: HeadConfig, task: Task) -> dict[str, float]:
-    run.head.eval()
-    run.backbone.eval()
+def _scores(run: Run, config: HeadConfig, task: Task) -> dict[str, float]:
+    backbone, head = run.modules["backbone"].eval(), run.modules["head"].eval()
     with torch.inference_mode():
-        return task.scores(run.backbone, run.head, config.batch)
+        return task.scores(backbone, head, config.batch)

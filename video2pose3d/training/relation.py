@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,10 +27,8 @@ from video2pose3d.keypoints._topdown import normalise
 from video2pose3d.training import checkpoints
 from video2pose3d.training.clips import Clips, Data
 from video2pose3d.training.config import find, read_table
-from video2pose3d.training.hooks import Log
+from video2pose3d.training.epochs import Run, descend, train
 from video2pose3d.training.relation_scores import scores
-
-log = logging.getLogger("video2pose3d")
 
 READERS: dict[str, Any] = {"coco": coco, "h36m_images": h36m_images}
 
@@ -102,23 +99,22 @@ def train_relation(
     """
     config = config if isinstance(config, RelationConfig) else RelationConfig.read(config)
     read = READERS[config.dataset].read
-    train, held_out = read(Path(data), "train"), read(Path(data), "test")
-    run = _Run.new(config, torch.device(device))
-    output = Path(output)
-    output.mkdir(parents=True, exist_ok=True)
-    checkpoint = output / "last.pt"
-    if checkpoint.exists():
-        run.load(checkpoint)
-        log.info("goes on from epoch %d", run.epoch)
-    rows = Log(output / "log.csv")
-    for _ in range(run.epoch, config.epochs if epochs is None else epochs):
-        loss = _epoch(run, config, Clips(train, config.network(), config.data, config.batch,
-                                         seed=[config.seed, run.epoch]))  # fmt: skip
-        found = scores(run.model, held_out, config.batch, config.data.most)
-        run.scores = {name: round(value, 3) for name, value in found.items()}
-        run.save(checkpoint)
-        rows.write({"epoch": run.epoch, "loss": round(loss, 6), **run.scores})
-    return checkpoint
+    clips, held_out = read(Path(data), "train"), read(Path(data), "test")
+    run = _new_run(config, torch.device(device))
+
+    def learn(rng: np.random.Generator) -> float:
+        seed = [config.seed, run.epoch]
+        batches = Clips(clips, config.network(), config.data, config.batch, seed=seed)
+        return descend(run.optimiser, _losses(run, config, batches))
+
+    def measure() -> dict[str, float]:
+        found = scores(run.modules["model"], held_out, config.batch, config.data.most)
+        return {name: round(value, 3) for name, value in found.items()}
+
+    return train(
+        run, Path(output), seed=config.seed,
+        epochs=config.epochs if epochs is None else epochs, learn=learn, measure=measure,
+    )  # fmt: skip
 
 
 def publish_relation(
@@ -139,47 +135,15 @@ def publish_relation(
     relation.save(output, model, {**config.about, **facts, **(about or {})})
 
 
-@dataclass
-class _Run:
-    """What training carries from epoch to epoch, and what its checkpoint holds."""
-
-    model: relation.Model
-    optimiser: torch.optim.Optimizer
-    epoch: int = 0
-    scores: dict[str, float] = field(default_factory=dict)
-
-    @classmethod
-    def new(cls, config: RelationConfig, device: torch.device) -> _Run:
-        torch.manual_seed(config.seed)
-        model = relation.Model(config.network())
-        if config.start is not None:
-            begin_with(model, config.start)
-        model.to(device)
-        of = config.optimiser
-        return cls(
-            model, torch.optim.AdamW(model.parameters(), of.lr, weight_decay=of.weight_decay)
-        )
-
-    def save(self, path: Path) -> None:
-        """The whole state or nothing."""
-        state = {
-            "model": self.model.state_dict(),
-            "config": dataclasses.asdict(self.model.config),
-            "optimiser": self.optimiser.state_dict(),
-            "epoch": self.epoch,
-            "scores": self.scores,
-        }
-        checkpoints.write(state, path)
-
-    def load(self, path: Path) -> None:
-        state = checkpoints.read(path, ("model", "optimiser", "epoch", "scores"))
-        try:
-            self.model.load_state_dict(state["model"])
-            self.optimiser.load_state_dict(state["optimiser"])
-        except (KeyError, ValueError, RuntimeError) as error:
-            what = f"a checkpoint of another config ({str(error).splitlines()[0]})"
-            raise UserError(what, path=path, cure="give another --output") from error
-        self.epoch, self.scores = state["epoch"], state["scores"]
+def _new_run(config: RelationConfig, device: torch.device) -> Run:
+    torch.manual_seed(config.seed)
+    model = relation.Model(config.network())
+    if config.start is not None:
+        begin_with(model, config.start)
+    model.to(device)
+    of = config.optimiser
+    optimiser = torch.optim.AdamW(model.parameters(), of.lr, weight_decay=of.weight_decay)
+    return Run({"model": model}, optimiser, {"config": dataclasses.asdict(model.config)})
 
 
 def begin_with(model: relation.Model, start: str) -> None:
@@ -207,25 +171,17 @@ def loss_of(found: Tensor, truth: Tensor, seen: Tensor) -> Tensor:
     return (found - truth).square()[seen].mean()
 
 
-def _epoch(run: _Run, config: RelationConfig, batches: Clips) -> float:
-    """Every clip once, but for those that do not fill a batch; the mean loss."""
-    rng = np.random.default_rng([config.seed, run.epoch])
-    torch.manual_seed(int(rng.integers(2**31)))  # of drop path
-    device = next(run.model.parameters()).device
-    run.model.train()
-    losses = []
+def _losses(run: Run, config: RelationConfig, batches: Clips) -> Iterator[Tensor]:
+    """Of every clip once, but for those that do not fill a batch."""
+    model = run.modules["model"]
+    device = next(model.parameters()).device
+    model.train()
     loader = DataLoader(batches, batch_size=None, num_workers=config.workers)
     for step, (crops, truth, seen) in enumerate(loader):
         for group in run.optimiser.param_groups:
             group["lr"] = learning_rate(config, run.epoch + step / len(batches), len(batches))
         images = normalise(crops.flatten(0, 2).numpy(), device).unflatten(0, crops.shape[:3])
-        loss = loss_of(run.model(images), truth.to(device), seen.to(device))
-        run.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        run.optimiser.step()
-        losses.append(float(loss.detach()))
-    run.epoch += 1
-    return float(np.mean(losses))
+        yield loss_of(model(images), truth.to(device), seen.to(device))
 
 
 def learning_rate(config: RelationConfig, epoch: float, steps: int) -> float:
