@@ -292,7 +292,7 @@ def test_the_command_prints_the_papers_table(tmp_path, motionbert):
     assert "unit is 'screen', not 'metre'" in done.output
     done = CliRunner().invoke(video2pose3d, ["evaluate", "humaneva"])
     assert done.exit_code == 2
-    assert "needs --data" in done.output
+    assert "Missing option '--data'" in done.output
 
 
 CONFIG = """

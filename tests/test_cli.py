@@ -188,12 +188,15 @@ def test_an_interruption_is_130_and_keeps_what_was_finished(program, tmp_path, m
     assert not (tmp_path / "out" / "b" / "report.json").exists()
 
 
-# The program with mock networks, which hang in the second clip and say so.
+# The program with mock networks, which hang in the second clip and say so. A shell starts what runs
+# in its background deaf to Ctrl-C, these tests perhaps.
 HANGS = """
-import sys, time
+import signal, sys, time
 import figures
 from video2pose3d.cli import video2pose3d
 from video2pose3d.networks import Networks
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 class Detector(figures.Detector):
     clips = 0
