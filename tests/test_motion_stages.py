@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from walker import ANKLE, film, stands, turn, walk
 
-from video2pose3d.geometry import pixels_to_rays
+from video2pose3d.geometry import pixels_to_rays, rotation_about
 from video2pose3d.motion import bones, clock, contacts, feet, ground, quality, root, scale, sight
 from video2pose3d.motion.path import PathProblem, bends
 from video2pose3d.motion.smoothing import METHODS, smooth
@@ -272,6 +272,21 @@ def test_without_contact_nothing_is_locked() -> None:
     none = np.zeros((90, 2), dtype=bool)
     np.testing.assert_allclose(feet.lock(world, none, TIMES), world, atol=1e-9)
     assert feet.slide(world, none, TIMES) == 0
+
+
+def test_a_tilted_camera_knows_up_by_the_level_ones_beside_it() -> None:
+    """Nobody stands; of four cameras in a ring the first is rolled by 20 degrees."""
+    level = ground.LEVEL_CAMERA[1:]
+    pitch = np.array([[1, 0, 0], [0, -level[0], level[1]], [0, -level[1], -level[0]]])
+    towards = [
+        pitch @ rotation_about(np.array([0.0, 1, 0]), np.radians(a)) for a in (0, 90, 180, 270)
+    ]
+    towards[0] = rotation_about(np.array([0.0, 0, 1]), np.radians(20)) @ towards[0]
+    cameras = np.stack([R @ towards[0].T for R in towards])
+    truth = towards[0] @ [0, -1, 0]
+    alone, together = ground.estimate([]).up, ground.estimate([], cameras).up
+    assert np.degrees(np.arccos(alone @ truth)) > 15
+    assert np.degrees(np.arccos(together @ truth)) < 10
 
 
 def test_a_standing_ankle_is_above_the_floor_by_what_the_ground_assumes() -> None:

@@ -31,6 +31,7 @@ _ERROR_TIME = 0.5  # seconds that such errors last
 _SAMPLES = 10  # a second, which is plenty when errors last that long
 _ITERATIONS = 12
 _CERTAIN = 1e6  # information that outweighs all other
+_ALONE = np.eye(3)[None]
 
 
 @dataclass(frozen=True)
@@ -57,10 +58,11 @@ class Ground:
     uncertainty: float
 
 
-def estimate(bodies: list[Body]) -> Ground:
+def estimate(bodies: list[Body], cameras: np.ndarray = _ALONE) -> Ground:
     """The ground from everything that people did on it.
 
-    Unknown are `up` and, for each person, the level of standing ankles along it.
+    cameras: (V, 3, 3) rotations from CAMERA to each camera that is held as cameras are. Unknown are
+    `up` and, for each person, the level of standing ankles along it.
     """
     bodies = [_thinned(body) for body in bodies]
     up, levels = LEVEL_CAMERA, np.array([_low(body, LEVEL_CAMERA) for body in bodies])
@@ -70,8 +72,9 @@ def estimate(bodies: list[Body]) -> Ground:
         matrix[:3, :3] += _CERTAIN * np.outer(up, up)
         target[:3] += _CERTAIN * up
         for axis, sigma in ((0, _ROLL), (2, _PITCH)):
-            matrix[axis, axis] += 1 / sigma**2
-            target[axis] += LEVEL_CAMERA[axis] / sigma**2
+            rows = cameras[:, axis]  # (V, 3): rows @ up is how the cameras have it
+            matrix[:3, :3] += rows.T @ rows / sigma**2
+            target[:3] += rows.sum(axis=0) * LEVEL_CAMERA[axis] / sigma**2
         # From afar at first, so that a steep camera is found too; then only those who stand.
         outlier = _AXIS_OUTLIER * max(1, 4 - iteration)
         for body, unknown in zip(bodies, range(3, len(target)), strict=True):

@@ -37,13 +37,15 @@ class Floor:
 def find_floor(
     bodies: Sequence[np.ndarray],
     times: Sequence[np.ndarray],
+    cameras: np.ndarray,
     axes: np.ndarray | None,
     *,
     lock: bool,
 ) -> Floor:
     """The floor under bodies (T, J, 3) metres in the first camera's CAMERA at times (T,) seconds.
 
-    axes: (3, 3) rows, the calibration's axes in that camera, or None where none can be up;
+    cameras: (V, 3, 3) rotations from that CAMERA to each camera; axes: (3, 3) rows, the
+    calibration's axes in that camera, or None where none can be up;
     lock: whether standing feet stand still.
     WORLD's origin is on the floor under the place where the first person was first seen.
     """
@@ -54,7 +56,7 @@ def find_floor(
     standing = [np.zeros(feet_.shape[:2], dtype=bool) for feet_ in ankles]
     for _ in range(2):
         evidence = [ground.Body(*one) for one in zip(bodies, ankles, standing, times, strict=True)]
-        found = ground.estimate(evidence)
+        found = ground.estimate(evidence, cameras)
         reach = max(_AXIS, 2 * np.radians(found.uncertainty))
         up = found.up if axes is None else _along_an_axis(found.up, axes, reach)
         # Seen from high above, so that speed counts over the floor, whichever camera is first.

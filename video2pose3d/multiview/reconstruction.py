@@ -85,6 +85,7 @@ def reconstruct(
     floor = find_floor(
         [geometry.transform(first, body.joints) for body in bodies],
         [times[body.frames] for body in bodies],
+        np.stack([view.R @ views[0].R.T for view in views]),
         _axes(views),
         lock=foot_lock,
     )
