@@ -412,13 +412,13 @@ def write_qualisys(path: Path, views: list[View]) -> Path:
     for view in views:
         K, k, place = opencv_K(view), view.camera.dist, view.centre * 1000
         turned = np.diag([1, -1, -1]) @ view.R
-        rows = " ".join(f'r{i + 1}{j + 1}="{turned[i, j]!r}"' for i in range(3) for j in range(3))
+        rows = " ".join(f'r{i + 1}{j + 1}="{turned[i, j]}"' for i in range(3) for j in range(3))
         lines += [
             f'<camera serial="{view.name}">',
             f'<fov_video left="8" top="4" right="{SIZE[0] + 7}" bottom="{SIZE[1] + 3}"/>',
-            f'<transform {rows} x="{place[0]!r}" y="{place[1]!r}" z="{place[2]!r}"/>',
-            f'<intrinsic focalLengthU="{K[0, 0] * 64!r}" focalLengthV="{K[1, 1] * 64!r}" '
-            f'centerPointU="{(K[0, 2] + 8) * 64!r}" centerPointV="{(K[1, 2] + 4) * 64!r}" '
+            f'<transform {rows} x="{place[0]}" y="{place[1]}" z="{place[2]}"/>',
+            f'<intrinsic focalLengthU="{K[0, 0] * 64}" focalLengthV="{K[1, 1] * 64}" '
+            f'centerPointU="{(K[0, 2] + 8) * 64}" centerPointV="{(K[1, 2] + 4) * 64}" '
             f'radialDistortion1="{k[0]}" radialDistortion2="{k[1]}" radialDistortion3="{k[4]}" '
             f'tangentalDistortion1="{k[2]}" tangentalDistortion2="{k[3]}"/>',
             "</camera>",
