@@ -11,6 +11,7 @@ import torch
 
 from video2pose3d import discovery, lifters
 from video2pose3d.errors import UserError
+from video2pose3d.lifters._transformer import FEW, attend
 
 
 @pytest.fixture(params=discovery.names("lifters"))
@@ -140,3 +141,14 @@ def test_a_place_that_takes_no_file_is_one_clear_error_and_a_missing_folder_is_m
     assert lifters.load(tmp_path / "new" / "lifter.safetensors").frames == 81
     with pytest.raises(UserError, match="can't be written"):
         save(tmp_path / "new" / "lifter.safetensors" / "x", model=tiny.lifter("ssr_stf"))
+
+
+@pytest.mark.parametrize("tokens", [1, 17, FEW, FEW + 1])
+def test_attention_is_the_same_with_few_tokens_and_many_with_a_gradient_and_without(tokens):
+    q, k, v = torch.randn(3, 2, 4, tokens, 8, generator=torch.Generator().manual_seed(tokens))
+    learning = attend(q, k, v)
+    with torch.inference_mode():
+        ready = attend(q, k, v)
+    weights = torch.einsum("bhid,bhjd->bhij", q, k).div(8**0.5).softmax(dim=-1)
+    torch.testing.assert_close(ready, torch.einsum("bhij,bhjd->bhid", weights, v))
+    torch.testing.assert_close(ready, learning)

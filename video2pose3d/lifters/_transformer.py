@@ -62,12 +62,18 @@ class DropPath(nn.Module):
         return x * kept / (1 - self.rate)
 
 
+FEW = 32  # tokens, such as joints, to which a CPU attends faster without the fused kernel
+
+
 def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """softmax(q k' / sqrt(d)) v: (batch, heads, tokens, d) -> same."""
     if q.is_cuda:
         return F.scaled_dot_product_attention(q, k, v)
     with torch.autocast("cpu", enabled=False):  # bfloat16's backward pass is ten times slower there
-        return F.scaled_dot_product_attention(q.float(), k.float(), v.float())
+        q, k, v = q.float(), k.float(), v.float()
+        if torch.is_grad_enabled() or q.shape[-2] > FEW:  # its backward pass is the faster one
+            return F.scaled_dot_product_attention(q, k, v)
+        return (q * q.shape[-1] ** -0.5 @ k.transpose(-1, -2)).softmax(dim=-1) @ v
 
 
 class Attention(nn.Module):
