@@ -21,7 +21,7 @@ from video2pose3d.version import __version__
 COMMANDS = {
     "run": "One or a few videos: 3D poses, BVH, overlay and animation of each.",
     "batch": "Many videos: folders, globs, lists; resumes, and one bad file ends nothing.",
-    "multiview": "Calibrated cameras of one scene: 3D poses by triangulation.",
+    "multiview": "Several cameras of one scene, calibrated or not: 3D poses by triangulation.",
     "lift": "2D keypoints to 3D poses, without a video.",
     "export": "Other formats from a saved poses.npz.",
     "render": "Overlay and animation from a saved poses.npz.",
