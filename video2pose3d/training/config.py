@@ -104,6 +104,7 @@ class RunConfig:
     val_windows: int = 64
     minutes_between_checkpoints: float = 5.0
     about: dict[str, str] = field(default_factory=dict)  # for the header of the published file
+    start: str | None = None  # weights to begin with, of the same network: a shipped name or a file
 
     def stage_at(self, step: int, steps: int) -> Stage:
         return next((s for s in self.stage if step < s.until * steps), self.stage[-1])
@@ -124,7 +125,6 @@ class TrainingConfig(RunConfig):
     lifter: str
     loss: dict[str, float] = field(default_factory=dict)  # factors of losses.TERMS
     pretrain: Pretraining | None = None
-    start: str | None = None  # weights to begin with: a shipped name or a file of the same lifter
 
     @classmethod
     def read(cls, name: str | Path) -> TrainingConfig:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from mmengine.hooks import Hook
@@ -21,6 +22,8 @@ from video2pose3d.training.optimisers import make_optimiser
 from video2pose3d.training.publishing import begin_with
 from video2pose3d.training.runner import join, make_runner, part, processes
 from video2pose3d.training.validation import Watch, make_watch
+
+C = TypeVar("C", bound=RunConfig)
 
 
 class Lifting(BaseModel):
@@ -89,6 +92,11 @@ def ready(
 ) -> TrainingConfig:
     """The config, read where it is a name, with what the caller wants otherwise."""
     config = config if isinstance(config, TrainingConfig) else TrainingConfig.read(config)
+    return changed(config, steps, start)
+
+
+def changed(config: C, steps: int | None, start: str | None) -> C:
+    """The config with what the caller wants otherwise; None leaves what it has."""
     schedule = dataclasses.replace(config.schedule, steps=steps or config.schedule.steps)
     return dataclasses.replace(config, schedule=schedule, start=start or config.start)
 

@@ -7,7 +7,6 @@ hundredth, so that what is nearly right is left alone.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +22,7 @@ from video2pose3d.errors import UserError
 from video2pose3d.training.batches import RigBatches, read_mocap
 from video2pose3d.training.config import RunConfig, find, read_table, run_table
 from video2pose3d.training.hooks import read_checkpoint
-from video2pose3d.training.loop import autocast, per_step, run
+from video2pose3d.training.loop import autocast, changed, per_step, run
 from video2pose3d.training.publishing import shipped_weights
 from video2pose3d.training.recipe import Recipe
 from video2pose3d.training.rigs import Rigs, RigSampler
@@ -40,7 +39,6 @@ class PoseRelationConfig(RunConfig):
     """A training run, as its TOML file says it."""
 
     task: str
-    start: str | None = None  # weights to begin with: a shipped name, or a file
 
     @classmethod
     def read(cls, name: str | Path) -> PoseRelationConfig:
@@ -108,8 +106,7 @@ def train_pose_relation(
 ) -> Path:
     """Train; everything as `loop.train` of a lifter. Returns the checkpoint's path."""
     config = config if isinstance(config, PoseRelationConfig) else PoseRelationConfig.read(config)
-    schedule = dataclasses.replace(config.schedule, steps=steps or config.schedule.steps)
-    config = dataclasses.replace(config, schedule=schedule, start=start or config.start)
+    config = changed(config, steps, start)
     if threads is not None:
         torch.set_num_threads(threads)
     where = join(device)
