@@ -8,16 +8,17 @@ import numpy as np
 
 from video2pose3d.skeletons import Skeleton
 
-# Radii where a bone starts and ends, by the joint it leads to, as shares of its length. Bones that
-# aren't here are inside others.
+# Radii in metres where a bone starts and ends, by the joint it leads to, of a figure that stands
+# _HEIGHT tall. Bones that aren't here are inside others.
 _GIRTH = {
-    "spine": (0.48, 0.42), "thorax": (0.42, 0.32), "neck": (0.4, 0.4), "head": (0.75, 0.6),
-    "shoulder": (0.34, 0.34), "elbow": (0.17, 0.14), "wrist": (0.15, 0.11),
-    "fingers": (0.19, 0.12), "hip": (0.6, 0.55), "knee": (0.18, 0.12), "ankle": (0.125, 0.09),
-    "toe": (0.18, 0.14),
+    "spine": (0.115, 0.12), "thorax": (0.125, 0.1), "neck": (0.05, 0.075), "head": (0.085, 0.075),
+    "shoulder": (0.055, 0.055), "elbow": (0.05, 0.04), "wrist": (0.04, 0.028),
+    "fingers": (0.034, 0.022), "hip": (0.085, 0.085), "knee": (0.08, 0.055),
+    "ankle": (0.055, 0.038), "toe": (0.042, 0.032),
 }  # fmt: skip
+_HEIGHT = 1.7
+_LEAST = 0.1  # metres tall: a body whose joints are all in one place still has a figure
 _AROUND, _CAP = 16, 5  # vertices of a ring, rings of each round end
-_LEAST = 1e-3  # metres: bones without length are as long, so that nothing in the mesh is flat
 
 
 @dataclass(frozen=True)
@@ -37,11 +38,12 @@ class Figure:
 def build(skeleton: Skeleton, rest: np.ndarray) -> Figure:
     """The figure of a skeleton whose joints rest at (J, 3) metres."""
     vertices, normals, joints, triangles = [], [], [], {}
+    scale = max(np.ptp(rest[:, 1]), _LEAST) / _HEIGHT
     for parent, child in skeleton.bones:
         girth = _GIRTH.get(skeleton.joints[child].removeprefix("left_").removeprefix("right_"))
         if girth is None:
             continue
-        points, outward = _limb(rest[parent], rest[child], girth)
+        points, outward = _limb(rest[parent], rest[child], scale * np.array(girth))
         first = len(points) * len(vertices)
         triangles.setdefault(skeleton.side(child), []).append(first + _mantle())
         vertices.append(points)
@@ -55,12 +57,10 @@ def build(skeleton: Skeleton, rest: np.ndarray) -> Figure:
     )
 
 
-def _limb(
-    start: np.ndarray, end: np.ndarray, girth: tuple[float, float]
-) -> tuple[np.ndarray, np.ndarray]:
+def _limb(start: np.ndarray, end: np.ndarray, radii: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Points and normals (2 * _CAP * _AROUND, 3) of two half spheres and the cone between them."""
     length = np.linalg.norm(end - start)
-    axis = (end - start) / length if length > _LEAST else np.array([0.0, 1.0, 0.0])
+    axis = (end - start) / length if length > 1e-6 else np.array([0.0, 1.0, 0.0])
     side = np.cross(axis, np.eye(3)[np.abs(axis).argmin()])
     side /= np.linalg.norm(side)
     frame = np.stack([side, np.cross(axis, side), axis])
@@ -72,7 +72,7 @@ def _limb(
         np.broadcast_arrays(np.cos(up) * np.cos(around), np.cos(up) * np.sin(around), np.sin(up)),
         axis=-1,
     )  # (rings, _AROUND, 3) in the limb's own frame
-    radius = np.repeat(girth, _CAP)[:, None, None] * max(length, _LEAST)
+    radius = np.repeat(radii, _CAP)[:, None, None]
     centre = np.repeat([start, end], _CAP, axis=0)[:, None]
     normals = outward @ frame
     return (centre + radius * normals).reshape(-1, 3), normals.reshape(-1, 3)

@@ -29,8 +29,6 @@ _INTEL = 84
 _MOST = 0xFFFF  # what 16 bits hold: of a longer clip, TRIAL has the number of frames
 _Z_UP = np.array([[1, 0, 0], [0, 0, -1], [0, 1, 0]])  # from WORLD, about x by 90 degrees
 
-_Value = str | float | tuple[str, ...] | tuple[int, ...]
-
 
 def write(scene: Scene, folder: Path) -> list[Path]:
     """Write person-<id>.c3d for every person of the scene."""
@@ -45,7 +43,11 @@ def content(person: Person, scene: Scene) -> bytes:
     # As many blocks hold the parameters whatever the number of the block that follows them.
     data_block = 2 + len(_parameters(len(points), scene.fps, 0)) // _BLOCK
     head = _header(len(points), scene.fps, data_block)
-    return head + _parameters(len(points), scene.fps, data_block) + _padded(points.astype("<f4"))
+    return (
+        head
+        + _parameters(len(points), scene.fps, data_block)
+        + _padded(points.astype("<f4").tobytes())
+    )
 
 
 def _header(frames: int, fps: float, data_block: int) -> bytes:
@@ -67,31 +69,31 @@ def _header(frames: int, fps: float, data_block: int) -> bytes:
 
 def _parameters(frames: int, fps: float, data_block: int) -> bytes:
     """The section of parameters, in whole blocks."""
-    groups: dict[str, dict[str, _Value]] = {
+    groups = {
         "POINT": {
-            "USED": len(NAMES),
-            "SCALE": -1.0,
-            "RATE": float(fps),
-            "DATA_START": data_block,
-            "FRAMES": min(frames, _MOST),
-            "LABELS": NAMES,
-            "DESCRIPTIONS": H36M17.joints,
-            "UNITS": "mm",
-            "X_SCREEN": "+X",
-            "Y_SCREEN": "+Z",
+            "USED": _integers(len(NAMES)),
+            "SCALE": _real(-1.0),
+            "RATE": _real(fps),
+            "DATA_START": _integers(data_block),
+            "FRAMES": _integers(min(frames, _MOST)),
+            "LABELS": _texts(NAMES),
+            "DESCRIPTIONS": _texts(H36M17.joints),
+            "UNITS": _text("mm"),
+            "X_SCREEN": _text("+X"),
+            "Y_SCREEN": _text("+Z"),
         },
-        "ANALOG": {"USED": 0},
+        "ANALOG": {"USED": _integers(0)},
         "TRIAL": {  # each number in two words, the low one first
-            "ACTUAL_START_FIELD": (1, 0),
-            "ACTUAL_END_FIELD": (frames & _MOST, frames >> 16),
+            "ACTUAL_START_FIELD": _integers(1, 0),
+            "ACTUAL_END_FIELD": _integers(frames & _MOST, frames >> 16),
         },
-        "MANUFACTURER": {"SOFTWARE": f"video2pose3d {__version__}"},
+        "MANUFACTURER": {"SOFTWARE": _text(f"video2pose3d {__version__}")},
     }
     records = b""
     for number, (group, parameters) in enumerate(groups.items(), start=1):
         records += _record(group, -number, b"")
         for name, value in parameters.items():
-            records += _record(name, number, _value(value))
+            records += _record(name, number, value)
     blocks = len(_padded(bytes(4) + records + bytes(1))) // _BLOCK
     return _padded(bytes([1, 0x50, blocks, _INTEL]) + records + bytes(1))
 
@@ -103,22 +105,28 @@ def _record(name: str, number: int, value: bytes) -> bytes:
     return head + struct.pack("<H", 2 + len(rest)) + rest  # the way to the next record
 
 
-def _value(value: _Value) -> bytes:
-    """Type (-1 text, 2 integers, 4 floats), number of dimensions, their sizes, data."""
-    if isinstance(value, float):
-        return struct.pack("<bBf", 4, 0, value)
-    if isinstance(value, int):
-        return struct.pack("<bBH", 2, 0, value)
-    if isinstance(value, str):
-        return struct.pack("<bBB", -1, 1, len(value)) + value.encode("ascii")
-    if isinstance(value[0], int):
-        return struct.pack(f"<bBB{len(value)}H", 2, 1, len(value), *value)
-    width = max(len(word) for word in value)
-    words = "".join(word.ljust(width) for word in value)
-    return struct.pack("<bBBB", -1, 2, width, len(value)) + words.encode("ascii")
+# Values of parameters: type, number of dimensions, their sizes, data.
 
 
-def _padded(data: bytes | np.ndarray) -> bytes:
+def _integers(*values: int) -> bytes:
+    sizes = [len(values)] if len(values) > 1 else []
+    return struct.pack(f"<bB{len(sizes)}B{len(values)}H", 2, len(sizes), *sizes, *values)
+
+
+def _real(value: float) -> bytes:
+    return struct.pack("<bBf", 4, 0, value)
+
+
+def _text(value: str) -> bytes:
+    return struct.pack("<bBB", -1, 1, len(value)) + value.encode("ascii")
+
+
+def _texts(values: tuple[str, ...]) -> bytes:
+    width = max(map(len, values))
+    text = "".join(value.ljust(width) for value in values)
+    return struct.pack("<bBBB", -1, 2, width, len(values)) + text.encode("ascii")
+
+
+def _padded(data: bytes) -> bytes:
     """With zeros up to the end of a block."""
-    data = bytes(data)
     return data + bytes(-len(data) % _BLOCK)

@@ -1,4 +1,4 @@
-"""GLB: a moving figure for web pages, Blender, Unreal, Unity, Godot and Windows' and macOS' viewers.
+"""GLB: a moving figure for web pages (three.js, model-viewer), Blender and game engines.
 
 Metres, Y up, rest pose a T-pose on the floor that faces +z. A skin binds the figure to the rig that
 BVH has, under the same names; an animation turns its joints and moves its root. Keyframes have the
@@ -6,7 +6,7 @@ frames' own times, whatever the video's rate. One person a file, and every file 
 clip, so that people and video stay in step: where a person is absent, however long, the rig holds
 the pose nearest in time.
 
-The format: Khronos' glTF 2.0 (ISO/IEC 12113), section numbers as there.
+The format: Khronos' glTF 2.0 (ISO/IEC 12113).
 """
 
 from __future__ import annotations
@@ -162,7 +162,7 @@ def _skin(skeleton: Skeleton, rest: np.ndarray, buffer: _Buffer) -> dict[str, An
 
 
 def _animation(motion: Motion, timestamps: np.ndarray, buffer: _Buffer) -> dict[str, Any]:
-    """Samplers and channels; between keyframes by the great circle and the straight line (3.11)."""
+    """Samplers and channels; between keyframes by the great circle, or the straight line."""
     # Late in a long clip float32 may not tell frames apart, and times have to increase.
     times, keys = np.unique(timestamps.astype(np.float32), return_index=True)
     clock = buffer.add(times, bounds=True)
