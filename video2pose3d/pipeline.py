@@ -65,8 +65,10 @@ def process(
     clock = Clock()
     camera = choose_camera(clip.size, options)
     everybody = watch(clip, networks, clock, progress)
-    chosen = tracking.select([seen.track for seen in everybody], _whom(networks, options))
-    ids = {track.id for track in chosen}
+    tracks = [seen.track for seen in everybody]
+    if networks.detector.finds_one:  # its other tracks are scraps
+        tracks = tracking.select(tracks, "largest")
+    ids = {track.id for track in tracking.select(tracks, _whom(options))}
     scene, report = reconstruct(
         [seen for seen in everybody if seen.track.id in ids],
         clip.timestamps, clip.fps, camera, networks.relation, networks.lifter, options, clock,
@@ -149,11 +151,11 @@ def bridge(
     return Sighting(track, Keypoints2D(frames, xy, sure, H36M17, size, fps), valid)
 
 
-def _whom(networks: Networks, options: Options) -> Literal["largest", "all"] | int:
-    """Whose track is wanted. Of a detector that finds one person, other tracks are scraps."""
-    if options.person == "largest" or networks.detector.finds_one:
-        return "largest"
-    return "all" if options.person == "all" else int(options.person)
+def _whom(options: Options) -> Literal["largest", "all"] | int:
+    """Whose track is wanted."""
+    if options.person in ("largest", "all"):
+        return options.person
+    return int(options.person)
 
 
 def reconstruct(
