@@ -30,7 +30,9 @@ def lift(path: Path, options: Options) -> Result:
     people, timestamps = read(path)
     size, fps = people[0].image_size, people[0].fps
     sightings = [
-        pipeline.bridge(_track_around(number, person), person.xy, person.scores, size, fps)
+        pipeline.bridge(
+            _track_around(number, person), person.xy, person.scores, timestamps, size, fps
+        )
         for number, person in enumerate(people, start=1)
     ]
     camera = pipeline.choose_camera(size, options)

@@ -124,7 +124,7 @@ def watch(clip: Video, networks: Networks, clock: Clock, progress: Progress) -> 
             for track in linking.tracks
         ]
     return [
-        bridge(track, xy, scores, clip.size, clip.fps)
+        bridge(track, xy, scores, clip.timestamps, clip.size, clip.fps)
         for track, (xy, scores) in zip(linking.tracks, settled, strict=True)
     ]
 
@@ -139,11 +139,16 @@ def _batches(clip: Video) -> Iterator[list[np.ndarray]]:
 
 
 def bridge(
-    track: Track, xy: np.ndarray, scores: np.ndarray, size: tuple[int, int], fps: float
+    track: Track,
+    xy: np.ndarray,
+    scores: np.ndarray,
+    timestamps: np.ndarray,
+    size: tuple[int, int],
+    fps: float,
 ) -> Sighting:
     """Keypoints (T, 17, 2), (T, 17) of the track's frames: limbs on their own sides (sides.py), and
-    short gaps filled with score 0."""
-    xy, scores = sides.mend(xy, scores, track.frames / fps)
+    short gaps filled with score 0. timestamps: seconds of all the clip's frames."""
+    xy, scores = sides.mend(xy, scores, timestamps[track.frames])
     frames, valid = tracking.bridge(track.frames, fps=fps)
     sure = np.zeros((len(frames), scores.shape[1]), dtype=np.float32)
     sure[valid] = scores
