@@ -98,6 +98,7 @@ def test_wrong_usage_is_2(program, tmp_path):
         ["run"],
         ["run", "a.mp4", "--fov", "400"],
         ["run", "a.mp4", "--export", "bhv"],
+        ["export", "poses.npz", "--format", ","],
         ["run", "a.mp4", "--fov", "50", "--camera", "k.npz"],
         ["batch", "a.mp4"],
     ):
@@ -131,6 +132,32 @@ def test_flags_come_from_a_config_and_the_command_line_wins(program, tmp_path):
     wrong = program("run", clip, "--config", config)
     assert wrong.exit_code == 1
     assert "'heigth' is not a flag of run" in wrong.stderr
+
+
+def test_a_config_says_flags_by_their_own_names(program, tmp_path):
+    clip = figures.write_clip(tmp_path / "clip.mp4", frames=4)
+    config, out = tmp_path / "flags.toml", tmp_path / "out"
+    config.write_text(
+        'export = ["npz", "csv"]\nno-overlay = true\nanimation = false\njson = true\n'
+    )
+    done = program(clip, "--config", config, "-o", out)
+    assert done.exit_code == 0, done.output
+    files = [os.path.basename(file) for file in json.loads(done.stdout)["results"][0]["files"]]
+    assert files == ["poses.npz", "poses.csv", "report.json"]
+    config.write_text('format = "json,csv"\n')
+    done = program("export", out / "clip" / "poses.npz", "--config", config, "--overwrite")
+    assert done.exit_code == 0, done.output
+    assert (out / "clip" / "poses.json").exists()
+
+
+def test_a_folder_that_cannot_be_is_told_before_the_clip_is_watched(program, tmp_path, monkeypatch):
+    clip = figures.write_clip(tmp_path / "clip.mp4", frames=4)
+    monkeypatch.setattr(figures.Detector, "detect", lambda *_: pytest.fail("it was watched"))
+    done = program(clip, "-o", clip / "out")
+    assert done.exit_code == 1
+    assert done.stderr == f"error: {clip / 'out' / 'clip'}: cannot be made: {clip} is a file\n"
+    done = program("multiview", clip, clip, "-o", clip / "out")
+    assert done.stderr == f"error: {clip / 'out' / 'clip'}: cannot be made: {clip} is a file\n"
 
 
 def test_a_batch_resumes_by_content_and_options(program, tmp_path):
@@ -279,6 +306,31 @@ def test_files_that_are_no_keypoints_are_told_in_one_line(program, tmp_path, con
     done = program("lift", path, "-o", tmp_path / "poses.npz")
     assert done.exit_code == 1
     assert done.stderr.startswith(f"error: {path}: ")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("image_size", np.array([np.inf, 48])),
+        ("image_size", np.array(["64", "48"])),
+        ("fps", np.array("thirty")),
+        ("fps", np.array(30j)),
+        ("keypoints_2d", np.full((5, 17, 2), "x")),
+        ("skeleton", np.array(["coco17"])),
+    ],
+)
+def test_keypoints_of_a_wrong_kind_are_told_in_one_line(program, tmp_path, key, value):
+    arrays = {
+        "keypoints_2d": np.ones((5, 17, 2)), "scores_2d": np.ones((5, 17)),
+        "image_size": np.array([64, 48]), "fps": np.array(30.0), "skeleton": np.array("coco17"),
+    }  # fmt: skip
+    path = tmp_path / "keypoints.npz"
+    np.savez(path, **{**arrays, key: value})
+    done = program("lift", path, "-o", tmp_path / "poses.npz")
+    assert done.exit_code == 1
+    assert done.stderr.startswith(f"error: {path}: ")
+    assert key in done.stderr
     assert done.stderr.count("\n") == 1
 
 

@@ -17,6 +17,7 @@ from video2pose3d import archives, discovery, files
 from video2pose3d.errors import UserError
 from video2pose3d.exporters import bvh, npz
 from video2pose3d.skeletons import H36M17
+from video2pose3d.structures import Camera, Rig
 
 EXPORTERS = discovery.names("exporters")
 
@@ -153,6 +154,25 @@ def test_npz_reads_back_what_it_wrote(frames, tmp_path):
 def test_npz_without_people_reads_back(tmp_path):
     (path,) = npz.write(scene(), tmp_path)
     same(npz.read(path), scene())
+
+
+@pytest.mark.parametrize("back", [None, np.diag([1.0, 2, 3, 1])])
+def test_npz_of_several_cameras_reads_back(back, tmp_path):
+    rng, first = np.random.default_rng(0), two_people()
+    other = Camera(first.camera.K / 2, (640, 480), np.zeros(5), first.camera.source)
+    rig = Rig(
+        names=("left", "right"),
+        cameras=(first.camera, other),
+        world_from_cameras=rng.random((2, 4, 4)),
+        time_offsets=np.array([0, 0.25]),
+        keypoints=rng.random((2, 2, T, 17, 2), dtype=np.float32),
+        scores=rng.random((2, 2, T, 17), dtype=np.float32),
+        reprojection_px=np.array([[1.5, np.nan], [2.5, 3.5]]),
+        world_from_calibration=back,
+    )
+    written = dataclasses.replace(first, rig=rig)
+    (path,) = npz.write(written, tmp_path)
+    same(npz.read(path), written)
 
 
 def changed(folder: Path, **changes: object) -> Path:

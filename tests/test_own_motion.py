@@ -16,12 +16,13 @@ from scipy.spatial.transform import Rotation
 from video2pose3d import kinematics, lifters
 from video2pose3d.cli import video2pose3d
 from video2pose3d.datasets import amass, bvh
-from video2pose3d.datasets.collection import gather, read
+from video2pose3d.datasets.collection import gather, read, read_both
 from video2pose3d.datasets.mocap import ANKLE, Clip, Mocap
 from video2pose3d.errors import UserError
 from video2pose3d.exporters.bvh import text
 from video2pose3d.lifters import ssr_stf
 from video2pose3d.skeletons import H36M17
+from video2pose3d.training import validation
 from video2pose3d.training.config import TrainingConfig
 
 SIDES = ("left", "right")
@@ -419,15 +420,24 @@ def test_without_a_val_some_of_train_are_held_out(tmp_path, form, heard):
         for k in range(N):
             (place / f"{k}.bvh").write_text(rig(RIGS["mixamo"], unit=100 + k)[0])
     with heard.at_level(logging.INFO, "video2pose3d"):
-        train, val = read(tmp_path, "train"), read(tmp_path, "val")
+        train, val = read_both(tmp_path)
     assert heard.text.count("there is no val") == 1
     assert f"{len(val.length)} of the {N} clips of {place}" in heard.text
     assert len(val.length) == max(1, round(0.1 * N))
     everything = gather(place)
     assert sorted(clips_of(train) + clips_of(val)) == clips_of(everything)
+    assert clips_of(read(tmp_path, "train")) == clips_of(train)
     assert clips_of(read(tmp_path, "val")) == clips_of(val)
     mocap.write(tmp_path, ["val"], [walk(20)])
     assert clips_of(read(tmp_path, "train")) == clips_of(everything)
+
+
+def test_a_run_reads_train_once_where_val_is_a_part_of_it(tmp_path, heard):
+    mocap.write(tmp_path, ["train"], [walk(60, seed=k) for k in range(3)])
+    (tmp_path / "a.toml").write_text(CONFIG)
+    with heard.at_level(logging.INFO, "video2pose3d"):
+        validation.read(TrainingConfig.read(tmp_path / "a.toml"), tmp_path, 1)
+    assert heard.text.count("there is no val") == 1
 
 
 def test_of_a_single_clip_nothing_can_be_held_out(tmp_path):

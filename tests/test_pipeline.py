@@ -111,6 +111,16 @@ def test_of_a_detector_that_finds_one_person_only_the_largest_track_is_kept(netw
         result = pipeline.process(pipeline.open_clip(path, Options()), made, Options())
         assert [person.id for person in result.people] == [1]
         assert detector.clips == clip
+    options = Options(person=7)
+    with pytest.raises(UserError, match="no person 7"):
+        pipeline.process(pipeline.open_clip(path, options), made, options)
+
+
+def test_words_that_mean_nothing_are_told_before_anything_is_done():
+    with pytest.raises(UserError, match="--smooth foo: choose from none, one_euro, gaussian"):
+        Options(smooth="foo")
+    with pytest.raises(UserError, match="--foot-lock on: choose from auto, off"):
+        Options(foot_lock="on")
 
 
 def test_what_is_saved_is_what_the_contract_lists(two_people, tmp_path):

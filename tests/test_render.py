@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -187,6 +189,19 @@ def test_the_overlay_keeps_size_number_times_and_sound_of_the_frames(tmp_path: P
     np.testing.assert_allclose(result.timestamps, VARYING, atol=1e-3)
     for image, original in zip(drawn, open_video(source.path), strict=True):
         assert np.abs(image.astype(int) - original).mean() > 1
+
+
+def test_sound_that_is_lost_is_told(tmp_path: Path, clip, caplog, monkeypatch):
+    monkeypatch.setattr(logging.getLogger("video2pose3d"), "propagate", True)
+    path = clip("clip.avi", sound="mp2", size=SIZE)
+    content = bytearray(path.read_bytes())
+    with av.open(str(path)) as container:
+        for packet in container.demux(audio=0):
+            content[packet.pos or 0 : (packet.pos or 0) + packet.size] = bytes(packet.size)
+    path.write_bytes(content)
+    written = tmp_path / "overlay.mp4"
+    overlay.write(scene(times=np.arange(10) / 30), open_video(path), written)
+    assert f"{written}: some of the sound was broken" in caplog.text
 
 
 def test_every_bone_belongs_to_one_limb():

@@ -114,8 +114,17 @@ def test_the_pipeline_mends_before_it_bridges_gaps() -> None:
     boxes = np.zeros((len(frames), 4), np.float32)
     track = Track(1, frames, boxes, np.ones(len(frames), np.float32))
     wrong = exchange(xy, LEGS, slice(45, 50))
-    bridged = pipeline.bridge(track, wrong[frames], scores[frames], (1280, 720), 30.0)
+    bridged = pipeline.bridge(track, wrong[frames], scores[frames], TIMES, (1280, 720), 30.0)
     np.testing.assert_array_equal(bridged.keypoints.xy[frames], xy[frames])
+
+
+def test_the_pipeline_mends_by_the_true_times_of_a_variable_rate() -> None:
+    xy, scores = seen(yaw=0.3)
+    track = Track(1, np.arange(90), np.zeros((90, 4), np.float32), np.ones(90, np.float32))
+    wrong = exchange(xy, LEGS, slice(40, 45))
+    times = TIMES + np.where(np.arange(90) < 70, 0, 30)  # one picture stays for half a minute
+    bridged = pipeline.bridge(track, wrong, scores, times, (1280, 720), 89 / times[-1])
+    np.testing.assert_array_equal(bridged.keypoints.xy, xy)
 
 
 def test_real_detections_of_sure_sides_are_left_alone(data: Path) -> None:

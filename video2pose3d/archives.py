@@ -45,6 +45,13 @@ def read(path: Path, keys: Iterable[str], *, objects: bool = False) -> dict[str,
         raise UserError("is not an npz file, or damaged", path=path) from error
 
 
+def as_type(array: np.ndarray, dtype: type, key: str, path: Path) -> np.ndarray:
+    """An array of the file as that type; UserError for one of another kind."""
+    if not np.can_cast(array.dtype, dtype, casting="same_kind"):
+        raise UserError(f"{key} is of type {array.dtype}, expected {dtype.__name__}", path=path)
+    return array.astype(dtype)
+
+
 def _unpack(
     archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path, objects: bool
 ) -> np.ndarray:

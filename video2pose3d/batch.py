@@ -155,6 +155,8 @@ def work(
         try:
             clip = pipeline.open_clip(job.source, options)
             ended = _finished_before(job, options, saving, when_there)
+            if ended is None:
+                results.check_folder(job.folder)
         except UserError as error:
             ended = _failed(job, error, begun)
         else:

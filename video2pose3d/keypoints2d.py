@@ -15,6 +15,14 @@ from video2pose3d.report import Clock
 from video2pose3d.results import Result
 from video2pose3d.structures import Keypoints2D, Track
 
+_KEYS: dict[str, type] = {
+    "keypoints_2d": np.float32,
+    "scores_2d": np.float32,
+    "image_size": np.float64,
+    "fps": np.float64,
+    "skeleton": np.str_,
+}
+
 
 def lift(path: Path, options: Options) -> Result:
     """The poses of everybody in the file; UserError for a file that is none."""
@@ -22,7 +30,9 @@ def lift(path: Path, options: Options) -> Result:
     people, timestamps = read(path)
     size, fps = people[0].image_size, people[0].fps
     sightings = [
-        pipeline.bridge(_track_around(number, person), person.xy, person.scores, size, fps)
+        pipeline.bridge(
+            _track_around(number, person), person.xy, person.scores, timestamps, size, fps
+        )
         for number, person in enumerate(people, start=1)
     ]
     camera = pipeline.choose_camera(size, options)
@@ -42,15 +52,15 @@ def read(path: Path) -> tuple[list[Keypoints2D], np.ndarray]:
     the last axis, image_size (W, H), fps, and skeleton: coco17 or h36m17. A frame whose keypoints
     are all NaN or of score 0 is one where the person is absent. UserError for anything else.
     """
-    needed = ("keypoints_2d", "scores_2d", "image_size", "fps", "skeleton")
-    arrays = archives.read(path, needed)
-    missing = [key for key in needed if key not in arrays]
+    arrays = archives.read(path, _KEYS)
+    missing = [key for key in _KEYS if key not in arrays]
     if missing:
-        raise UserError(f"has no {missing[0]}", path=path, cure=f"it needs {', '.join(needed)}")
+        raise UserError(f"has no {missing[0]}", path=path, cure=f"it needs {', '.join(_KEYS)}")
+    arrays = {key: archives.as_type(arrays[key], kind, key, path) for key, kind in _KEYS.items()}
     xy, scores = arrays["keypoints_2d"], arrays["scores_2d"]
     if xy.ndim == 3:
         xy, scores = xy[None], scores[None]
-    skeleton = skeletons.named(str(arrays["skeleton"]))
+    skeleton = skeletons.named(str(arrays["skeleton"]), path)
     if xy.ndim != 4 or xy.shape[2:] != (len(skeleton), 2) or scores.shape != xy.shape[:3]:
         raise UserError(
             f"keypoints_2d has shape {arrays['keypoints_2d'].shape}, scores_2d "
@@ -60,7 +70,7 @@ def read(path: Path) -> tuple[list[Keypoints2D], np.ndarray]:
         )
     size = arrays["image_size"]
     fps = float(arrays["fps"]) if arrays["fps"].shape == () else math.nan
-    if size.shape != (2,) or not (size > 0).all():
+    if size.shape != (2,) or not ((size >= 1) & np.isfinite(size)).all():
         raise UserError(f"image_size is {size.tolist()}", path=path, cure="expected W, H px")
     if not 0 < fps < math.inf:
         raise UserError("fps is not a rate", path=path, cure="expected frames per second")
@@ -68,8 +78,8 @@ def read(path: Path) -> tuple[list[Keypoints2D], np.ndarray]:
         raise UserError("holds nobody", path=path)
 
     seen = np.isfinite(xy).all(axis=-1) & np.isfinite(scores)
-    xy = np.where(seen[..., None], xy, 0).astype(np.float32)
-    scores = np.where(seen, scores, 0).clip(0, 1).astype(np.float32)
+    xy = np.where(seen[..., None], xy, 0)
+    scores = np.where(seen, scores, 0).clip(0, 1)
     if skeleton is skeletons.COCO17:
         xy, scores = skeletons.h36m_from_coco(xy, scores)
     width, height = (int(v) for v in size)

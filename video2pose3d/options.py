@@ -7,6 +7,9 @@ from pathlib import Path
 
 from video2pose3d.errors import UserError
 
+# What may be chosen where only some words make sense.
+CHOICES = {"smooth": ("none", "one_euro", "gaussian"), "foot_lock": ("auto", "off")}
+
 
 @dataclass(frozen=True)
 class Options:
@@ -45,6 +48,10 @@ class Options:
             raise UserError(f"--height {self.height:g}: expected metres, from 0.4 to 2.8")
         if self.fov is not None and self.camera is not None:
             raise UserError("--fov and --camera both say what the lens is: give one of them")
+        for name, words in CHOICES.items():
+            if getattr(self, name) not in words:
+                flag, value = name.replace("_", "-"), getattr(self, name)
+                raise UserError(f"--{flag} {value}: choose from {', '.join(words)}")
         for name in ("start", "end"):
             value = getattr(self, name)
             if value is not None and not 0 <= value < float("inf"):

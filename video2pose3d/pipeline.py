@@ -65,8 +65,10 @@ def process(
     clock = Clock()
     camera = choose_camera(clip.size, options)
     everybody = watch(clip, networks, clock, progress)
-    chosen = tracking.select([seen.track for seen in everybody], _whom(networks, options))
-    ids = {track.id for track in chosen}
+    tracks = [seen.track for seen in everybody]
+    if networks.detector.finds_one:  # its other tracks are scraps
+        tracks = tracking.select(tracks, "largest")
+    ids = {track.id for track in tracking.select(tracks, _whom(options))}
     scene, report = reconstruct(
         [seen for seen in everybody if seen.track.id in ids],
         clip.timestamps, clip.fps, camera, networks.relation, networks.lifter, options, clock,
@@ -122,7 +124,7 @@ def watch(clip: Video, networks: Networks, clock: Clock, progress: Progress) -> 
             for track in linking.tracks
         ]
     return [
-        bridge(track, xy, scores, clip.size, clip.fps)
+        bridge(track, xy, scores, clip.timestamps, clip.size, clip.fps)
         for track, (xy, scores) in zip(linking.tracks, settled, strict=True)
     ]
 
@@ -137,11 +139,16 @@ def _batches(clip: Video) -> Iterator[list[np.ndarray]]:
 
 
 def bridge(
-    track: Track, xy: np.ndarray, scores: np.ndarray, size: tuple[int, int], fps: float
+    track: Track,
+    xy: np.ndarray,
+    scores: np.ndarray,
+    timestamps: np.ndarray,
+    size: tuple[int, int],
+    fps: float,
 ) -> Sighting:
     """Keypoints (T, 17, 2), (T, 17) of the track's frames: limbs on their own sides (sides.py), and
-    short gaps filled with score 0."""
-    xy, scores = sides.mend(xy, scores, track.frames / fps)
+    short gaps filled with score 0. timestamps: seconds of all the clip's frames."""
+    xy, scores = sides.mend(xy, scores, timestamps[track.frames])
     frames, valid = tracking.bridge(track.frames, fps=fps)
     sure = np.zeros((len(frames), scores.shape[1]), dtype=np.float32)
     sure[valid] = scores
@@ -149,11 +156,11 @@ def bridge(
     return Sighting(track, Keypoints2D(frames, xy, sure, H36M17, size, fps), valid)
 
 
-def _whom(networks: Networks, options: Options) -> Literal["largest", "all"] | int:
-    """Whose track is wanted. Of a detector that finds one person, other tracks are scraps."""
-    if options.person == "largest" or networks.detector.finds_one:
-        return "largest"
-    return "all" if options.person == "all" else int(options.person)
+def _whom(options: Options) -> Literal["largest", "all"] | int:
+    """Whose track is wanted."""
+    if options.person in ("largest", "all"):
+        return options.person
+    return int(options.person)
 
 
 def reconstruct(

@@ -168,6 +168,18 @@ def render(
     return files
 
 
+def check_folder(folder: Path) -> None:
+    """UserError where files could not be written into `folder`; makes nothing.
+
+    To be told before a clip is watched, not after.
+    """
+    nearest = next(p for p in (folder, *folder.absolute().parents) if os.path.exists(p))
+    if not os.path.isdir(nearest):
+        raise UserError(f"cannot be made: {nearest} is a file", path=folder)
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise UserError("can't be written to", path=folder, cure="try another folder")
+
+
 def _make(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -147,10 +147,11 @@ _H36M_FROM_COCO = {
 }
 
 
-def named(name: str) -> Skeleton:
-    """The skeleton of that name; UserError for a name that is none."""
+def named(name: str, path: object = None) -> Skeleton:
+    """The skeleton of that name; UserError for a name that is none. path: where the name stands."""
     if name not in SKELETONS:
-        raise UserError(f"{name!r} is not a skeleton: choose from {', '.join(SKELETONS)}")
+        known = ", ".join(SKELETONS)
+        raise UserError(f"{name!r} is not a skeleton: choose from {known}", path=path)
     return SKELETONS[name]
 
 

@@ -11,7 +11,7 @@ import click
 
 from video2pose3d import discovery
 from video2pose3d.errors import UserError
-from video2pose3d.options import Options
+from video2pose3d.options import CHOICES, Options
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -39,16 +39,35 @@ def _read_config(ctx: click.Context, _: click.Parameter, path: Path | None) -> N
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UserError(f"not a TOML file ({error})", path=path) from error
-    values = {key.replace("-", "_"): value for key, value in values.items()}
-    known = {p.name for p in ctx.command.params if p.name not in ("config", "help")}
-    unknown = sorted(set(values) - known)
+    values = {key.replace("_", "-"): value for key, value in values.items()}
+    known = _flags(ctx.command)
+    unknown = sorted(set(values) - set(known))
     if unknown:
         raise UserError(
             f"{unknown[0]!r} is not a flag of {ctx.command.name}",
             path=path,
-            cure=f"choose from {', '.join(sorted(k for k in known if k))}",
+            cure=f"choose from {', '.join(sorted(known))}",
         )
-    ctx.default_map = {**(ctx.default_map or {}), **values}
+    defaults = {}
+    for key, value in values.items():
+        option = known[key]
+        if f"--{key}" in option.secondary_opts:
+            value = not value
+        elif isinstance(value, list) and not option.multiple:
+            value = ",".join(map(str, value))
+        defaults[option.name] = value
+    ctx.default_map = {**(ctx.default_map or {}), **defaults}
+
+
+def _flags(command: click.Command) -> dict[str, click.Option]:
+    """The options of a command by their long names without dashes, --no-overlay's included."""
+    return {
+        name.removeprefix("--"): option
+        for option in command.params
+        if isinstance(option, click.Option) and option.name != "config"
+        for name in (*option.opts, *option.secondary_opts)
+        if name.startswith("--")
+    }
 
 
 def _verbosity(ctx: click.Context, param: click.Parameter, on: bool) -> None:
@@ -108,9 +127,9 @@ lifting = stack(
                  help="The lens from a calibration (npz with K, dist, size)."),
     click.option("--height", type=float, metavar="METRES",
                  help="Body height of the (largest) person: sets the scale."),
-    click.option("--smooth", type=click.Choice(["none", "one_euro", "gaussian"]),
+    click.option("--smooth", type=click.Choice(CHOICES["smooth"]),
                  default=Options.smooth, show_default=True, help="Smoothing over time."),
-    click.option("--foot-lock", type=click.Choice(["auto", "off"]),
+    click.option("--foot-lock", type=click.Choice(CHOICES["foot_lock"]),
                  default=Options.foot_lock, show_default=True,
                  help="Hold feet still while they touch the ground."),
 )  # fmt: skip
@@ -145,6 +164,8 @@ def split_exports(_: click.Context, __: click.Parameter, value: str) -> tuple[st
     for name in chosen:
         if name not in known:
             raise click.BadParameter(f"{name!r} is not an exporter: choose from {', '.join(known)}")
+    if not chosen:
+        raise click.BadParameter(f"names no exporter: choose from {', '.join(known)}")
     return chosen
 
 

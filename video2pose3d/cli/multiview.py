@@ -11,7 +11,7 @@ import click
 from video2pose3d.cli import _options
 from video2pose3d.cli._memory import keep_flat
 from video2pose3d.cli._progress import Bars
-from video2pose3d.options import Options
+from video2pose3d.options import CHOICES, Options
 
 
 @click.command("multiview")
@@ -70,7 +70,7 @@ from video2pose3d.options import Options
 )
 @click.option(
     "--foot-lock",
-    type=click.Choice(["auto", "off"]),
+    type=click.Choice(CHOICES["foot_lock"]),
     default=Options.foot_lock,
     show_default=True,
     help="Hold feet still while they touch the ground.",
@@ -96,12 +96,13 @@ def command(
     """
     from video2pose3d import multiview
     from video2pose3d.errors import UserError
-    from video2pose3d.results import Saving, name_of
+    from video2pose3d.results import Saving, check_folder, name_of
 
     options = _options.choose(values)
     folder = output / name_of(Path(clips[0]))
     if (folder / "poses.npz").exists() and not values["overwrite"]:
         raise UserError("is there already", path=folder / "poses.npz", cure="add --overwrite")
+    check_folder(folder)
     keep_flat()
     saving = Saving(values["exports"], values["overlay"], values["animation"])
     with Bars(folder.name, quiet=values["quiet"]) as progress:

@@ -27,12 +27,20 @@ def read(folder: Path, split: str, *, body: Path | None = None) -> Mocap:
     folder = Path(folder)
     train, val = _place(folder, "train"), _place(folder, "val")
     if split in ("train", "val") and train is not None and val is None:
-        return _part(_clips(train, body), split, train)
+        return read_both(folder, body=body)[("train", "val").index(split)]
     place = _place(folder, split)
     if place is None:
         cure = f"give {split}.npz, or a folder {split} with BVH and AMASS files"
         raise UserError("no such file", path=folder / f"{split}.npz", cure=cure)
     return _clips(place, body)
+
+
+def read_both(folder: Path, *, body: Path | None = None) -> tuple[Mocap, Mocap]:
+    """train and val, as `read` gives them; where val is a part of train, that is read once."""
+    train, val = _place(Path(folder), "train"), _place(Path(folder), "val")
+    if train is None or val is not None:
+        return read(folder, "train", body=body), read(folder, "val", body=body)
+    return _part(_clips(train, body), train)
 
 
 def _place(folder: Path, split: str) -> Path | None:
@@ -44,17 +52,16 @@ def _clips(place: Path, body: Path | None) -> Mocap:
     return Mocap.read(place) if place.is_file() else gather(place, body=body)
 
 
-def _part(clips: Mocap, split: str, place: Path) -> Mocap:
-    """What of train is train, or val, where there is no val."""
+def _part(clips: Mocap, place: Path) -> tuple[Mocap, Mocap]:
+    """What of train is train, and what is val, where there is no val."""
     N = len(clips.length)
     if N < 2:
         what = "is one clip, of which none can be held out to measure on"
         raise UserError(what, path=place, cure=f"give a second one, or {place.with_stem('val')}")
     held_out = np.zeros(N, bool)
     held_out[np.random.default_rng(0).permutation(N)[: max(1, round(HELD_OUT * N))]] = True
-    if split == "val":
-        log.info("there is no val: %d of the %d clips of %s are held out", held_out.sum(), N, place)
-    return clips.take(np.flatnonzero(held_out == (split == "val")))
+    log.info("there is no val: %d of the %d clips of %s are held out", held_out.sum(), N, place)
+    return clips.take(np.flatnonzero(~held_out)), clips.take(np.flatnonzero(held_out))
 
 
 def gather(path: Path, *, body: Path | None = None) -> Mocap:

@@ -47,6 +47,19 @@ _PER_CLIP: dict[str, tuple[tuple[int | None, ...], type]] = {
     "camera_source": ((), np.str_),
     "scale_source": ((), np.str_),
 }
+# And of V cameras, where there were several: how many of (V, P, T) come before a shape of a type.
+_PER_RIG: dict[str, tuple[int, tuple[int, ...], type]] = {
+    "camera_names": (1, (), np.str_),
+    "cameras_K": (1, (3, 3), np.float64),
+    "cameras_dist": (1, (5,), np.float64),
+    "cameras_size": (1, (2,), np.int64),
+    "world_from_cameras": (1, (4, 4), np.float64),
+    "time_offsets": (1, (), np.float64),
+    "keypoints_2d_views": (3, (_J, 2), np.float32),
+    "scores_2d_views": (3, (_J,), np.float32),
+    "reprojection_px": (2, (), np.float64),
+}
+_BACK = "world_from_calibration"  # (4, 4) where the rig had a world of its own
 # These are not in the contract's first list: a file without them is read all the same.
 _OPTIONAL = {"scores_3d", "boxes", "box_scores", "camera_dist"}
 
@@ -66,7 +79,7 @@ def write_file(scene: Scene, path: Path) -> Path:
 
 def read(path: Path) -> Scene:
     """The scene that was written; UserError for a file that is no poses.npz, or a hostile one."""
-    wanted = {*_PER_FRAME, *_PER_CLIP, "track_ids", "schema_version"}
+    wanted = {*_PER_FRAME, *_PER_CLIP, *_PER_RIG, _BACK, "track_ids", "schema_version"}
     arrays = archives.read(path, wanted)
     version = _get(arrays, "schema_version", (), np.int64, path)
     if version > SCHEMA_VERSION:
@@ -108,6 +121,7 @@ def read(path: Path) -> Scene:
         ),
         world_from_camera=clip["world_from_camera"],
         scale_source=clip["scale_source"].item(),
+        rig=_read_rig(arrays, *shape, clip["camera_source"].item(), path),
     )
 
 
@@ -154,13 +168,40 @@ def _rig(rig: Rig) -> dict[str, np.ndarray]:
         "camera_names": np.array(rig.names),
         "cameras_K": np.stack([camera.K for camera in rig.cameras]),
         "cameras_dist": np.stack([camera.dist for camera in rig.cameras]),
+        "cameras_size": np.array([camera.size for camera in rig.cameras], dtype=np.int64),
         "world_from_cameras": rig.world_from_cameras,
         "time_offsets": rig.time_offsets,
         "keypoints_2d_views": rig.keypoints,
         "scores_2d_views": rig.scores,
         "reprojection_px": rig.reprojection_px,
-        **({} if back is None else {"world_from_calibration": back}),
+        **({} if back is None else {_BACK: back}),
     }
+
+
+def _read_rig(
+    arrays: dict[str, np.ndarray], people: int, frames: int, source: str, path: Path
+) -> Rig | None:
+    """The cameras of a file of several; None for a file of one."""
+    if not _PER_RIG.keys() <= arrays.keys():
+        return None
+    sizes = (arrays["camera_names"].size, people, frames)
+    rig = {
+        key: _get(arrays, key, (*sizes[:leading], *shape), dtype, path)
+        for key, (leading, shape, dtype) in _PER_RIG.items()
+    }
+    cameras = zip(rig["cameras_K"], rig["cameras_size"].tolist(), rig["cameras_dist"], strict=True)
+    return Rig(
+        names=tuple(rig["camera_names"].tolist()),
+        cameras=tuple(Camera(K, (size[0], size[1]), dist, source) for K, size, dist in cameras),
+        world_from_cameras=rig["world_from_cameras"],
+        time_offsets=rig["time_offsets"],
+        keypoints=rig["keypoints_2d_views"],
+        scores=rig["scores_2d_views"],
+        reprojection_px=rig["reprojection_px"],
+        world_from_calibration=(
+            _get(arrays, _BACK, (4, 4), np.float64, path) if _BACK in arrays else None
+        ),
+    )
 
 
 def _person(
@@ -233,6 +274,4 @@ def _get(
     )
     if not fits:
         raise UserError(f"{key} has shape {array.shape}, expected {shape}", path=path)
-    if not np.can_cast(array.dtype, dtype, casting="same_kind"):
-        raise UserError(f"{key} is of type {array.dtype}, expected {dtype.__name__}", path=path)
-    return array.astype(dtype)
+    return archives.as_type(array, dtype, key, path)

@@ -6,6 +6,7 @@ first. Bridged frames, where nobody was seen and the pose is filled in, are thin
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from video2pose3d.render import _style
 from video2pose3d.render._style import Colour
 from video2pose3d.structures import Person, Scene
 from video2pose3d.video import Video, write_video
+
+log = logging.getLogger("video2pose3d")
 
 
 class Overlay:
@@ -67,6 +70,8 @@ def write(
             out.write(overlay.draw(image, frame), time)
             if progress is not None:
                 progress(frame + 1)
+    for warning in out.warnings:
+        log.warning("%s: %s", path, warning)
 
 
 @dataclass(frozen=True)

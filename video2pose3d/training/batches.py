@@ -103,14 +103,18 @@ def read_batches(config: TrainingConfig, data: Path, per_step: int) -> Batches:
     data: for motion capture as for `read_mocap`, else what the data set's reader takes.
     """
     if config.data.name == "mocap":
-        return MocapBatches(read_mocap(config, data, "train"), config, per_step)
+        train = collection.read(data, "train", body=_body(config, data))
+        return MocapBatches(train, config, per_step)
     return SequenceBatches(read_sequences(config, data, "train"), config, per_step)
 
 
-def read_mocap(config: RunConfig, folder: Path, split: str) -> Mocap:
-    """A split of the motion capture: SPLIT.npz, or a folder of BVH and AMASS files, SPLIT."""
-    body = config.data.body
-    return collection.read(folder, split, body=None if body is None else folder / body)
+def read_mocap(config: RunConfig, folder: Path) -> tuple[Mocap, Mocap]:
+    """train and val of the motion capture: each an npz, or a folder of BVH and AMASS files."""
+    return collection.read_both(folder, body=_body(config, folder))
+
+
+def _body(config: RunConfig, folder: Path) -> Path | None:
+    return None if config.data.body is None else folder / config.data.body
 
 
 def read_sequences(config: TrainingConfig, data: Path, split: str) -> list[Sequence]:

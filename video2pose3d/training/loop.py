@@ -15,13 +15,13 @@ from torch import Tensor, nn
 from video2pose3d.errors import UserError
 from video2pose3d.skeletons import Skeleton
 from video2pose3d.training import losses
-from video2pose3d.training.batches import Batches, read_batches
+from video2pose3d.training.batches import Batches
 from video2pose3d.training.config import RunConfig, TrainingConfig
 from video2pose3d.training.hooks import Checkpoints, Rate, Reports, make_average
 from video2pose3d.training.optimisers import make_optimiser
 from video2pose3d.training.publishing import begin_with
 from video2pose3d.training.runner import join, make_runner, part, processes
-from video2pose3d.training.validation import Watch, make_watch
+from video2pose3d.training.validation import Watch, read
 
 C = TypeVar("C", bound=RunConfig)
 
@@ -82,9 +82,9 @@ def train(
     if threads is not None:
         torch.set_num_threads(threads)
     where = join(device)
-    batches = read_batches(config, Path(data), per_step(config))
+    batches, watch = read(config, Path(data), per_step(config))
     task = Lifting(new_lifter(config), config.loss, batches.skeleton)
-    return run(config, task, batches, Path(output), where, watch=make_watch(config, Path(data)))
+    return run(config, task, batches, Path(output), where, watch=watch)
 
 
 def ready(

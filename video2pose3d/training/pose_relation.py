@@ -18,6 +18,7 @@ from mmengine.model import BaseModel
 from torch import Tensor
 
 from video2pose3d import relate, weights
+from video2pose3d.datasets.mocap import Mocap
 from video2pose3d.errors import UserError
 from video2pose3d.training.batches import RigBatches, read_mocap
 from video2pose3d.training.config import RunConfig, find, read_table, run_table
@@ -110,12 +111,13 @@ def train_pose_relation(
     if threads is not None:
         torch.set_num_threads(threads)
     where = join(device)
-    batches = RigBatches(read_mocap(config, Path(data), "train"), config, per_step(config))
+    learned, held_out = read_mocap(config, Path(data))
+    batches = RigBatches(learned, config, per_step(config))
     torch.manual_seed(config.seed)
     network = relate.Model(config.network())
     if config.start is not None:
         begin_with(network, config.start)
-    watch = make_watch(config, Path(data))
+    watch = make_watch(config, held_out)
     return run(config, Relating(network), batches, Path(output), where, watch=watch)
 
 
@@ -128,9 +130,8 @@ def begin_with(network: relate.Model, name: str) -> None:
     network.load_state_dict(begun.state_dict())
 
 
-def make_watch(config: PoseRelationConfig, data: Path) -> Watch:
+def make_watch(config: PoseRelationConfig, mocap: Mocap) -> Watch:
     """The same rigs every time: as in training, and without errors; medians in mm."""
-    mocap = read_mocap(config, data, "val")
     clean = Recipe(clean=1.0, faults=0.0, tilt=0.0)
     frames = config.stage[-1].frames
     rigs = {

@@ -13,7 +13,13 @@ from torch.utils.data import default_collate
 from video2pose3d import metrics
 from video2pose3d.datasets.mocap import Mocap
 from video2pose3d.skeletons import H36M17, Skeleton
-from video2pose3d.training.batches import read_mocap, read_sequences
+from video2pose3d.training.batches import (
+    Batches,
+    MocapBatches,
+    read_batches,
+    read_mocap,
+    read_sequences,
+)
 from video2pose3d.training.config import TrainingConfig
 from video2pose3d.training.data import Batch, Sampler
 from video2pose3d.training.recipe import Recipe
@@ -24,15 +30,17 @@ Watch = Callable[[nn.Module, torch.device], dict[str, float]]  # of a lifter: fi
 AT_ONCE = 16  # windows in memory
 
 
-def make_watch(config: TrainingConfig, data: Path) -> Watch:
-    """What a run reports beside its loss; data: as for `batches.read_batches`."""
+def read(config: TrainingConfig, data: Path, per_step: int) -> tuple[Batches, Watch]:
+    """What a run learns from, and what it reports beside its loss; as for `read_batches`."""
     if config.data.name == "mocap":
-        return watch_mocap(read_mocap(config, data, "val"), config)
+        train, val = read_mocap(config, data)
+        return MocapBatches(train, config, per_step), watch_mocap(val, config)
+    batches = read_batches(config, data, per_step)
     if config.data.watch is None:
-        return lambda model, device: {}
+        return batches, lambda model, device: {}
     frames = config.stage[-1].frames
     windows = Windows(read_sequences(config, data, config.data.watch), frames, frames)
-    return lambda model, device: watch_windows(model, windows, device)
+    return batches, lambda model, device: watch_windows(model, windows, device)
 
 
 def watch_mocap(mocap: Mocap, config: TrainingConfig) -> Watch:
