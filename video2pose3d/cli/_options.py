@@ -135,6 +135,7 @@ watching = stack(
 rendering = stack(
     click.option("--overlay/--no-overlay", default=True, help="Write overlay.mp4."),
     click.option("--animation/--no-animation", default=True, help="Write animation.mp4."),
+    click.option("--viewer/--no-viewer", default=False, help="Write viewer.html."),
 )
 
 

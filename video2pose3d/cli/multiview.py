@@ -103,7 +103,7 @@ def command(
     if (folder / "poses.npz").exists() and not values["overwrite"]:
         raise UserError("is there already", path=folder / "poses.npz", cure="add --overwrite")
     keep_flat()
-    saving = Saving(values["exports"], values["overlay"], values["animation"])
+    saving = Saving(values["exports"], values["overlay"], values["animation"], values["viewer"])
     with Bars(folder.name, quiet=values["quiet"]) as progress:
         result = multiview.run(
             clips,
