@@ -51,7 +51,7 @@ def _read_config(ctx: click.Context, _: click.Parameter, path: Path | None) -> N
     ctx.default_map = {**(ctx.default_map or {}), **values}
 
 
-def _verbosity(ctx: click.Context, param: click.Parameter, on: bool) -> None:
+def _verbosity(ctx: click.Context, param: click.Parameter, on: bool) -> bool:
     """-v and -q set how much the program's log says on stderr; it says it once, by one handler."""
     log = logging.getLogger("video2pose3d")
     if not any(isinstance(handler, EchoHandler) for handler in log.handlers):
@@ -61,6 +61,7 @@ def _verbosity(ctx: click.Context, param: click.Parameter, on: bool) -> None:
         log.setLevel(logging.DEBUG if on else logging.INFO)
     elif on:
         log.setLevel(logging.WARNING)
+    return on
 
 
 class EchoHandler(logging.Handler):

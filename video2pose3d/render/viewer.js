@@ -38,10 +38,9 @@ class Person {
     // For each frame of the video: the row with it, or none; and the last row before it.
     person.rowAt = new Int32Array(frames).fill(-1);
     person.lastAt = new Int32Array(frames);
-    for (let row = 0; row < person.rows; row++) {
-      const frame = person.frames(row);
-      person.rowAt[frame] = row;
-      person.lastAt.fill(row, frame);
+    for (let row = 0; row < person.rows; row++) person.rowAt[person.frames(row)] = row;
+    for (let frame = 1; frame < frames; frame++) {
+      person.lastAt[frame] = Math.max(person.rowAt[frame], person.lastAt[frame - 1]);
     }
     return person;
   }
@@ -171,10 +170,11 @@ function fit(azimuth, elevation) {
   const reach = [-Infinity, -Infinity, -Infinity, -Infinity];
   let [near, far] = [Infinity, -Infinity];
   const take = (point) => {
-    const [x, y, z] = axes.map((axis) => dot(axis, point));
-    [x - tx * z, -x - tx * z, y - ty * z, -y - ty * z].forEach((value, i) => {
-      if (value > reach[i]) reach[i] = value;
-    });
+    const [x, y, z] = [dot(axes[0], point), dot(axes[1], point), dot(axes[2], point)];
+    reach[0] = Math.max(reach[0], x - tx * z);
+    reach[1] = Math.max(reach[1], -x - tx * z);
+    reach[2] = Math.max(reach[2], y - ty * z);
+    reach[3] = Math.max(reach[3], -y - ty * z);
     near = Math.min(near, z);
     far = Math.max(far, z);
   };
@@ -251,9 +251,7 @@ function drawStage(frame) {
   const { width, height } = prepare(stage);
   if (!width || !height) return;
   const from = eye(width, height, frame);
-  stage.fillStyle = rgb(palette.paper);
-  stage.fillRect(0, 0, width, height);
-  drawFloor(from);
+  drawBackdrop(from);
   const here = people.filter((person) => person.shown && person.rowAt[frame] >= 0);
   for (const person of here) drawOnFloor(from, person, person.rowAt[frame]);
 
@@ -278,8 +276,26 @@ function gridStep(distance) {
   return [1, 2, 5, 10].map((k) => k * decade).find((step) => step >= 0.999 * wanted);
 }
 
+const backdrop = document.createElement("canvas").getContext("2d");
+let backdropOf = "";
+
+/** What stands still: painted once for each place that we look from. */
+function drawBackdrop(from) {
+  const { width, height } = stage.canvas;
+  const now = JSON.stringify([from, width, height, palette]);
+  if (now !== backdropOf) {
+    backdropOf = now;
+    [backdrop.canvas.width, backdrop.canvas.height] = [width, height];
+    backdrop.setTransform(stage.getTransform());
+    backdrop.fillStyle = rgb(palette.paper);
+    backdrop.fillRect(0, 0, from.width, from.height);
+    drawFloor(backdrop, from);
+  }
+  stage.drawImage(backdrop.canvas, 0, 0, from.width, from.height);
+}
+
 /** A floor that is bright below what we look at and is lost in the paper far away. */
-function drawFloor(from) {
+function drawFloor(ctx, from) {
   const centre = onFloor(from.target);
   const bright = 0.9 * view.distance;
   const edge = 2.2 * bright;
@@ -287,8 +303,8 @@ function drawFloor(from) {
   const circle = range(48).map((i) => [Math.cos((i * Math.PI) / 24), 0, Math.sin((i * Math.PI) / 24)]);
   for (let i = 28; i > 0; i--) {
     const radius = (edge * i) / 28;
-    stage.fillStyle = rgb(mix(palette.paper, palette.floor, nearness(add(centre, [radius, 0, 0]))));
-    polygon(from, circle.map((p) => add(centre, p, radius)));
+    ctx.fillStyle = rgb(mix(palette.paper, palette.floor, nearness(add(centre, [radius, 0, 0]))));
+    polygon(ctx, from, circle.map((p) => add(centre, p, radius)));
   }
 
   const step = gridStep(0.8 * view.distance);
@@ -313,10 +329,10 @@ function drawFloor(from) {
       }
     }
   }
-  stage.lineWidth = 1;
+  ctx.lineWidth = 1;
   paths.forEach((path, level) => {
-    stage.strokeStyle = rgb(palette.lines, level / 10);
-    stage.stroke(path);
+    ctx.strokeStyle = rgb(palette.lines, level / 10);
+    ctx.stroke(path);
   });
 }
 
@@ -342,10 +358,10 @@ function trace(path, from, corners) {
   path.closePath();
 }
 
-function polygon(from, corners) {
+function polygon(ctx, from, corners) {
   const path = new Path2D();
   trace(path, from, corners);
-  stage.fill(path);
+  ctx.fill(path);
 }
 
 /** The way the pelvis came, planted feet, the shadow over both. */
@@ -355,7 +371,7 @@ function drawOnFloor(from, person, row) {
     if (!person.contact(row, i)) continue;
     const ankle = onFloor(person.named(row, `${side}_ankle`));
     stage.fillStyle = rgb(mix(look.sides[side], palette.floor, 0.45));
-    polygon(from, range(24).map((k) => add(ankle, [Math.cos((k * Math.PI) / 12), 0, Math.sin((k * Math.PI) / 12)], 0.1 * person.scale)));
+    polygon(stage, from, range(24).map((k) => add(ankle, [Math.cos((k * Math.PI) / 12), 0, Math.sin((k * Math.PI) / 12)], 0.1 * person.scale)));
   }
   drawShadow(from, person, row);
 }

@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import math
 import zlib
 from importlib import resources
 from pathlib import Path
@@ -96,11 +97,12 @@ def pack(values: np.ndarray, step: float) -> dict[str, Any]:
     The columns one after the other, each number as the whole steps (int32, little endian, wrapping
     round) by which it differs from the one before, deflated, in base64. NaN is kept.
     """
-    whole = np.rint(values.reshape(len(values), -1).T / step)  # (columns, N)
+    whole = values.reshape(len(values), math.prod(values.shape[1:])).T / step  # (columns, N)
+    whole = np.rint(whole)
     whole = np.clip(whole, _ABSENT + 1, -_ABSENT - 1)
     whole = np.where(np.isnan(whole), _ABSENT, whole).astype("<i4")
     changes = np.diff(whole, axis=1, prepend=np.zeros((len(whole), 1), "<i4"))
-    packed = zlib.compress(changes.astype("<i4").tobytes(), 9)
+    packed = zlib.compress(changes.astype("<i4").tobytes())
     return {"step": step, "rows": len(values), "packed": base64.b64encode(packed).decode("ascii")}
 
 
@@ -161,7 +163,7 @@ def _palette() -> str:
 
 
 def _part(name: str) -> str:
-    return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
+    return resources.files("video2pose3d.render").joinpath(name).read_text(encoding="utf-8")
 
 
 def _hash(text: str) -> str:
