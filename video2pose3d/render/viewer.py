@@ -1,7 +1,7 @@
 """viewer.html: the results as one page that opens from disk in any browser and asks for nothing.
 
-The page is viewer.html with viewer.css, viewer.js and the data written into it. Its
-Content-Security-Policy forbids every request and every script but that one, by its hash. The data
+The page is page/page.html with its style, its script and the data written into it. Its
+Content-Security-Policy forbids every request, and every script but that one by its hash. The data
 are JSON with nothing in it that HTML could read as a tag, and the script puts names on the page as
 text only. The look is the animation's.
 """
@@ -27,6 +27,11 @@ from video2pose3d.render._view import fit
 from video2pose3d.skeletons import Skeleton
 from video2pose3d.structures import Camera, Person, Scene
 
+# The parts of the page's script, which is one module: those before know nothing of those after.
+_SCRIPT = (
+    "data.js", "eye.js", "stage.js", "figures.js", "picture.js", "player.js", "controls.js",
+)  # fmt: skip
+
 _METRES, _SECONDS, _SCORE = 1e-3, 1e-4, 1e-2  # the steps that places, times and scores come in
 _PICTURE = 4096  # steps along a picture's longer side
 _ABSENT = -(2**31)  # a number that is not there
@@ -49,8 +54,8 @@ def write(scene: Scene, path: Path, name: str) -> Path:
 
 def page(scene: Scene, name: str) -> str:
     """The page."""
-    style = "\n" + _palette() + _part("viewer.css")
-    script = "\n" + _part("viewer.js")
+    style = "\n" + _palette() + _part("page.css")
+    script = "\n" + "\n".join(map(_part, _SCRIPT))
     policy = (
         f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; "
         "media-src blob:; base-uri 'none'; form-action 'none'"
@@ -58,14 +63,13 @@ def page(scene: Scene, name: str) -> str:
     data = json.dumps(describe(scene, name), separators=(",", ":"), allow_nan=False)
     # Inside a script only a "<" can end it, or begin a comment.
     data = data.replace("<", "\\u003c")
-    template = Template(_part("viewer.html"))
+    template = Template(_part("page.html"))
     return template.substitute(policy=policy, style=style, data=data, script=script)
 
 
 def describe(scene: Scene, name: str) -> dict[str, Any]:
     """What the page's script is given: JSON of what there is to see, and of how it looks."""
     people = [_person(person, scene, place) for place, person in enumerate(scene.people)]
-    home = fit(scene, animation.SIZE, room=1.0)
     return {
         "name": name,
         "fps": scene.fps,
@@ -75,7 +79,7 @@ def describe(scene: Scene, name: str) -> dict[str, Any]:
         "cameras": _cameras(scene),
         "several": scene.rig is not None,
         "sources": {"Scale": scene.scale_source, "Lens": scene.camera.source},
-        "axes": home.axes.tolist(),
+        "home": fit(scene, animation.SIZE, room=1.0).axes.tolist(),  # how the animation looks
         "look": {
             "sides": _style.SIDES,
             "ink": _style.INK,
@@ -92,7 +96,7 @@ def describe(scene: Scene, name: str) -> dict[str, Any]:
 
 
 def pack(values: np.ndarray, step: float) -> dict[str, Any]:
-    """Numbers (N, ...) to the nearest `step`, as text that `unpack` of viewer.js reads.
+    """Numbers (N, ...) to the nearest `step`, as text that `unpack` of page/data.js reads.
 
     The columns one after the other, each number as the whole steps (int32, little endian, wrapping
     round) by which it differs from the one before, deflated, in base64. NaN is kept.
@@ -163,7 +167,7 @@ def _palette() -> str:
 
 
 def _part(name: str) -> str:
-    return resources.files("video2pose3d.render").joinpath(name).read_text(encoding="utf-8")
+    return resources.files("video2pose3d.render").joinpath("page", name).read_text(encoding="utf-8")
 
 
 def _hash(text: str) -> str:
