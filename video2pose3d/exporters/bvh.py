@@ -11,13 +11,12 @@ Formats Explained" (University of Sheffield, 2001).
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
 import numpy as np
 
 from video2pose3d import kinematics
-from video2pose3d.files import replacing
+from video2pose3d.exporters import _people
 from video2pose3d.skeletons import Skeleton
 from video2pose3d.structures import Motion, Person, Scene
 
@@ -26,37 +25,16 @@ suffix = ".bvh"
 _CM = 100  # in a metre
 _POSITIONS = "Xposition Yposition Zposition"
 _ROTATIONS = "Zrotation Xrotation Yrotation"
-# Frames this far from an even beat, as a share of a frame, still count as even: containers round
-# times to milliseconds.
-_EVEN = 0.25
 
 
 def write(scene: Scene, folder: Path) -> list[Path]:
     """Write person-<id>.bvh for every person of the scene."""
-    files = []
-    for person in scene.people:
-        if not len(person.frames):
-            continue  # never seen: there are no bones to measure
-        path = folder / f"person-{int(person.id)}{suffix}"
-        with replacing(path) as beside:
-            beside.write_text(text(clip_motion(person, scene)), encoding="ascii", newline="\n")
-        files.append(path)
-    return files
+    return _people.write(scene, folder, suffix, content)
 
 
-def clip_motion(person: Person, scene: Scene) -> Motion:
-    """The person's motion over the whole clip at the constant rate `scene.fps`."""
-    motion = kinematics.solve(person.joints_world, scene.fps, person.foot_contact)
-    times, seen = scene.timestamps, scene.timestamps[person.frames]
-    nearest = np.searchsorted((seen[1:] + seen[:-1]) / 2, times)
-    motion = dataclasses.replace(
-        motion, rotations=motion.rotations[nearest], root=motion.root[nearest]
-    )
-    beat = times[0] + np.arange(len(times)) / scene.fps
-    if np.abs(times - beat).max() <= _EVEN / scene.fps:
-        return motion
-    frames = round((times[-1] - times[0]) * scene.fps) + 1
-    return kinematics.resample(motion, times, times[0] + np.arange(frames) / scene.fps, scene.fps)
+def content(person: Person, scene: Scene) -> bytes:
+    motion, at = _people.motion(person, scene), _people.even_times(scene)
+    return text(kinematics.resample(motion, scene.timestamps, at, scene.fps)).encode("ascii")
 
 
 def text(motion: Motion) -> str:

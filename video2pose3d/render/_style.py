@@ -10,17 +10,11 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
+from video2pose3d.colours import SIDES as SIDES
+from video2pose3d.colours import Colour
 from video2pose3d.skeletons import Skeleton
 from video2pose3d.structures import Person
 
-Colour = tuple[int, int, int]
-
-# Blue against orange keeps the sides apart in all common kinds of colour blindness.
-SIDES: dict[str, Colour] = {
-    "left": (36, 144, 255),
-    "right": (255, 130, 20),
-    "centre": (240, 240, 236),
-}
 # Labels, boxes and trails; none is close to a side's colour.
 PEOPLE: tuple[Colour, ...] = (
     (38, 188, 112),

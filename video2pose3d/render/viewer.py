@@ -167,7 +167,9 @@ def _palette() -> str:
 
 
 def _part(name: str) -> str:
-    return resources.files("video2pose3d.render").joinpath(f"page/{name}").read_text(encoding="utf-8")
+    return (
+        resources.files("video2pose3d.render").joinpath(f"page/{name}").read_text(encoding="utf-8")
+    )
 
 
 def _hash(text: str) -> str:
