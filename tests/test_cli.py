@@ -67,6 +67,18 @@ def test_a_video_alone_means_run(program, tmp_path):
     assert names == {"poses.npz", "person-1.bvh", "animation.mp4", "report.json"}
 
 
+def test_a_viewer_is_written_on_request_only_and_quiet_is_quiet(program, tmp_path):
+    clip = figures.write_clip(tmp_path / "clip.mp4")
+    flags = (clip, "-o", tmp_path / "out", "--no-overlay", "--no-animation", "--overwrite", "-q")
+    for viewer in (["--viewer"], []):
+        done = program(*flags, *viewer)
+        assert (done.exit_code, done.stdout) == (0, "")
+        files = {file.name for file in (tmp_path / "out" / "clip").iterdir()}
+        assert files - {"poses.npz", "person-1.bvh", "report.json"} == set(
+            ["viewer.html"] if viewer else []
+        )
+
+
 def test_results_that_are_there_are_not_lost(program, tmp_path):
     clip = figures.write_clip(tmp_path / "clip.mp4")
     flags = ("-o", tmp_path / "out", "--no-overlay", "--no-animation")

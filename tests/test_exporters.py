@@ -17,7 +17,7 @@ from video2pose3d import archives, discovery, files
 from video2pose3d.errors import UserError
 from video2pose3d.exporters import bvh, npz
 from video2pose3d.skeletons import H36M17
-from video2pose3d.structures import Camera, Rig
+from video2pose3d.structures import Camera, Rig, Scene
 
 EXPORTERS = discovery.names("exporters")
 
@@ -156,28 +156,62 @@ def test_npz_without_people_reads_back(tmp_path):
     same(npz.read(path), scene())
 
 
-@pytest.mark.parametrize("back", [None, np.diag([1.0, 2, 3, 1])])
-def test_npz_of_several_cameras_reads_back(back, tmp_path):
-    rng, first = np.random.default_rng(0), two_people()
-    other = Camera(first.camera.K / 2, (640, 480), np.zeros(5), first.camera.source)
+def two_cameras() -> Scene:
+    """The two people, filmed by two cameras of different sizes."""
+    clip, rng = two_people(), np.random.default_rng(2)
+    seen = rng.random((2, 2, T, 17, 3), dtype=np.float32)
+    seen[1, 0] = np.nan
+    other = Camera(np.diag([900.0, 900, 1]), (640, 480), np.zeros(5), clip.camera.source)
+    other.K[:2, 2] = 319, 241
     rig = Rig(
-        names=("left", "right"),
-        cameras=(first.camera, other),
-        world_from_cameras=rng.random((2, 4, 4)),
-        time_offsets=np.array([0, 0.25]),
-        keypoints=rng.random((2, 2, T, 17, 2), dtype=np.float32),
-        scores=rng.random((2, 2, T, 17), dtype=np.float32),
-        reprojection_px=np.array([[1.5, np.nan], [2.5, 3.5]]),
-        world_from_calibration=back,
+        names=("north", "süd"),
+        cameras=(clip.camera, other),
+        world_from_cameras=np.stack([clip.world_from_camera, rng.random((4, 4))]),
+        time_offsets=np.array([0, -0.25]),
+        keypoints=seen[..., :2].copy(),
+        scores=seen[..., 2].copy(),
+        reprojection_px=np.array([[1.5, 2], [np.nan, 3]]),
+        world_from_calibration=rng.random((4, 4)),
     )
-    written = dataclasses.replace(first, rig=rig)
+    return dataclasses.replace(clip, rig=rig)
+
+
+def test_npz_of_several_cameras_reads_back(tmp_path):
+    written = two_cameras()
+    (path,) = npz.write(written, tmp_path)
+    same(npz.read(path), written)
+    assert written.rig is not None
+    found = dataclasses.replace(written.rig, world_from_calibration=None)
+    written = dataclasses.replace(written, rig=found)
     (path,) = npz.write(written, tmp_path)
     same(npz.read(path), written)
 
 
-def changed(folder: Path, **changes: object) -> Path:
+def test_npz_that_does_not_say_how_large_pictures_are_has_lenses_look_at_their_middle(tmp_path):
+    rig = npz.read(changed(tmp_path, two_cameras(), cameras_size=None)).rig
+    assert rig is not None
+    assert [camera.size for camera in rig.cameras] == [(1280, 720), (638, 482)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"camera_names": None}, "has no camera_names"),
+        ({"cameras_K": np.zeros((3, 3, 3))}, "cameras_K has shape"),
+        ({"cameras_dist": np.full((2, 5), np.nan)}, "cameras_dist is not finite"),
+        ({"cameras_size": np.zeros((2, 2), int)}, "cameras_size is not a size"),
+        ({"keypoints_2d_views": np.zeros((2, 1, T, 17, 2))}, "keypoints_2d_views has shape"),
+        ({"world_from_calibration": np.eye(3)}, "world_from_calibration has shape"),
+    ],
+)
+def test_npz_of_several_cameras_that_is_wrong_says_what_is(changes, message, tmp_path):
+    with pytest.raises(UserError, match=message):
+        npz.read(changed(tmp_path, two_cameras(), **changes))
+
+
+def changed(folder: Path, clip: Scene | None = None, **changes: object) -> Path:
     """A poses.npz with some keys changed, or left out (None)."""
-    (path,) = npz.write(two_people(), folder)
+    (path,) = npz.write(clip or two_people(), folder)
     with np.load(path) as file:
         arrays = {**dict(file), **changes}
     np.savez(path, **{key: value for key, value in arrays.items() if value is not None})

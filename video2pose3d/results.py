@@ -15,7 +15,7 @@ from typing_extensions import Self
 from video2pose3d import discovery
 from video2pose3d.errors import UserError
 from video2pose3d.exporters import npz
-from video2pose3d.render import animation, overlay
+from video2pose3d.render import animation, overlay, viewer
 from video2pose3d.report import Clock, as_json, write_report
 from video2pose3d.structures import Scene
 from video2pose3d.video import Video
@@ -37,6 +37,7 @@ class Saving:
     exports: tuple[str, ...] = EXPORTS
     overlay: bool = True
     animation: bool = True
+    viewer: bool = False
 
 
 @dataclass(frozen=True)
@@ -67,9 +68,10 @@ class Result(Scene):
         exports: Sequence[str] = EXPORTS,
         overlay: bool = True,
         animation: bool = True,
+        viewer: bool = False,
     ) -> list[Path]:
         """Write what the command writes: a folder of the clip's name in `output`, and its files."""
-        saving = Saving(tuple(exports), overlay, animation)
+        saving = Saving(tuple(exports), overlay, animation, viewer)
         return self.write(Path(output) / self.name, saving)
 
     def write(self, folder: Path, saving: Saving, *, progress: Progress = quiet) -> list[Path]:
@@ -104,6 +106,9 @@ class Result(Scene):
                 animation.write(
                     self, files[-1], progress=lambda done: progress("animation", done, total)
                 )
+        if saving.viewer:
+            with self.clock.stage("viewer"):
+                files.append(viewer.write(self, folder / "viewer.html", self.name))
         return files
 
     def draw_overlay(self, scene: Scene, clip: Video, path: Path, progress: Progress) -> list[Path]:
@@ -178,6 +183,13 @@ def check_folder(folder: Path) -> None:
         raise UserError(f"cannot be made: {nearest} is a file", path=folder)
     if not os.access(nearest, os.W_OK | os.X_OK):
         raise UserError("can't be written to", path=folder, cure="try another folder")
+
+
+def view(result: Result, path: Path, *, overwrite: bool = False) -> Path:
+    """The interactive page of a result; returns the file."""
+    if not overwrite:
+        _refuse([path])
+    return viewer.write(result, path, result.name)
 
 
 def _make(folder: Path) -> None:

@@ -25,6 +25,7 @@ COMMANDS = {
     "lift": "2D keypoints to 3D poses, without a video.",
     "export": "Other formats from a saved poses.npz.",
     "render": "Overlay and animation from a saved poses.npz.",
+    "view": "An interactive page of a saved poses.npz, for any browser.",
     "train": "Train a lifter, or a head on one, from a TOML config.",
     "pretrain": "Pre-train a lifter on 2D poses alone, from a TOML config.",
     "evaluate": "Measure a lifter on a test set, or a result against a known truth.",

@@ -70,7 +70,7 @@ def _flags(command: click.Command) -> dict[str, click.Option]:
     }
 
 
-def _verbosity(ctx: click.Context, param: click.Parameter, on: bool) -> None:
+def _verbosity(ctx: click.Context, param: click.Parameter, on: bool) -> bool:
     """-v and -q set how much the program's log says on stderr; it says it once, by one handler."""
     log = logging.getLogger("video2pose3d")
     if not any(isinstance(handler, EchoHandler) for handler in log.handlers):
@@ -80,6 +80,7 @@ def _verbosity(ctx: click.Context, param: click.Parameter, on: bool) -> None:
         log.setLevel(logging.DEBUG if on else logging.INFO)
     elif on:
         log.setLevel(logging.WARNING)
+    return on
 
 
 class EchoHandler(logging.Handler):
@@ -154,6 +155,7 @@ watching = stack(
 rendering = stack(
     click.option("--overlay/--no-overlay", default=True, help="Write overlay.mp4."),
     click.option("--animation/--no-animation", default=True, help="Write animation.mp4."),
+    click.option("--viewer/--no-viewer", default=False, help="Write viewer.html."),
 )
 
 

@@ -36,7 +36,7 @@ def work(jobs: list[Job], options: Options, values: dict[str, Any], when_there: 
         batch.work(
             jobs,
             options,
-            Saving(values["exports"], values["overlay"], values["animation"]),
+            Saving(values["exports"], values["overlay"], values["animation"], values["viewer"]),
             when_there=when_there,
             bars=lambda title: Bars(title, quiet=values["quiet"]),
             after_each=after_each,

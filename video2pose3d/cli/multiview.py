@@ -104,7 +104,7 @@ def command(
         raise UserError("is there already", path=folder / "poses.npz", cure="add --overwrite")
     check_folder(folder)
     keep_flat()
-    saving = Saving(values["exports"], values["overlay"], values["animation"])
+    saving = Saving(values["exports"], values["overlay"], values["animation"], values["viewer"])
     with Bars(folder.name, quiet=values["quiet"]) as progress:
         result = multiview.run(
             clips,

@@ -47,21 +47,20 @@ _PER_CLIP: dict[str, tuple[tuple[int | None, ...], type]] = {
     "camera_source": ((), np.str_),
     "scale_source": ((), np.str_),
 }
-# And of V cameras, where there were several: how many of (V, P, T) come before a shape of a type.
-_PER_RIG: dict[str, tuple[int, tuple[int, ...], type]] = {
-    "camera_names": (1, (), np.str_),
-    "cameras_K": (1, (3, 3), np.float64),
-    "cameras_dist": (1, (5,), np.float64),
-    "cameras_size": (1, (2,), np.int64),
-    "world_from_cameras": (1, (4, 4), np.float64),
-    "time_offsets": (1, (), np.float64),
-    "keypoints_2d_views": (3, (_J, 2), np.float32),
-    "scores_2d_views": (3, (_J,), np.float32),
-    "reprojection_px": (2, (), np.float64),
+# And of several cameras: (V, ...), or (V, P, T, ...) of what each saw.
+_PER_CAMERA: dict[str, tuple[tuple[int, ...], type]] = {
+    "cameras_K": ((3, 3), np.float64),
+    "cameras_dist": ((5,), np.float64),
+    "cameras_size": ((2,), np.int64),
+    "world_from_cameras": ((4, 4), np.float64),
+    "time_offsets": ((), np.float64),
 }
-_BACK = "world_from_calibration"  # (4, 4) where the rig had a world of its own
+_PER_VIEW: dict[str, tuple[int, ...]] = {
+    "keypoints_2d_views": (_J, 2),
+    "scores_2d_views": (_J,),
+}
 # These are not in the contract's first list: a file without them is read all the same.
-_OPTIONAL = {"scores_3d", "boxes", "box_scores", "camera_dist"}
+_OPTIONAL = {"scores_3d", "boxes", "box_scores", "camera_dist", "cameras_size"}
 
 
 def write(scene: Scene, folder: Path) -> list[Path]:
@@ -79,7 +78,14 @@ def write_file(scene: Scene, path: Path) -> Path:
 
 def read(path: Path) -> Scene:
     """The scene that was written; UserError for a file that is no poses.npz, or a hostile one."""
-    wanted = {*_PER_FRAME, *_PER_CLIP, *_PER_RIG, _BACK, "track_ids", "schema_version"}
+    wanted = {*_PER_FRAME, *_PER_CLIP, "track_ids", "schema_version"}
+    wanted |= {
+        *_PER_CAMERA,
+        *_PER_VIEW,
+        "camera_names",
+        "reprojection_px",
+        "world_from_calibration",
+    }
     arrays = archives.read(path, wanted)
     version = _get(arrays, "schema_version", (), np.int64, path)
     if version > SCHEMA_VERSION:
@@ -105,6 +111,12 @@ def read(path: Path) -> Scene:
     _check_clip(clip, path)
     width, height = clip["image_size"].tolist()
     size, fps = (width, height), clip["fps"].item()
+    camera = Camera(
+        K=clip["camera_K"],
+        size=size,
+        dist=clip.get("camera_dist", np.zeros(5)),
+        source=clip["camera_source"].item(),
+    )
     return Scene(
         people=tuple(
             _person(int(i), {key: array[p] for key, array in everyone.items()}, size, fps, path)
@@ -113,15 +125,10 @@ def read(path: Path) -> Scene:
         timestamps=clip["timestamps"],
         fps=fps,
         image_size=size,
-        camera=Camera(
-            K=clip["camera_K"],
-            size=size,
-            dist=clip.get("camera_dist", np.zeros(5)),
-            source=clip["camera_source"].item(),
-        ),
+        camera=camera,
         world_from_camera=clip["world_from_camera"],
         scale_source=clip["scale_source"].item(),
-        rig=_read_rig(arrays, *shape, clip["camera_source"].item(), path),
+        rig=_read_rig(arrays, shape, camera, path) if "cameras_K" in arrays else None,
     )
 
 
@@ -179,27 +186,44 @@ def _rig(rig: Rig) -> dict[str, np.ndarray]:
 
 
 def _read_rig(
-    arrays: dict[str, np.ndarray], people: int, frames: int, source: str, path: Path
-) -> Rig | None:
-    """The cameras of a file of several; None for a file of one."""
-    if not _PER_RIG.keys() <= arrays.keys():
-        return None
-    sizes = (arrays["camera_names"].size, people, frames)
-    rig = {
-        key: _get(arrays, key, (*sizes[:leading], *shape), dtype, path)
-        for key, (leading, shape, dtype) in _PER_RIG.items()
+    arrays: dict[str, np.ndarray], shape: tuple[int, int], first: Camera, path: Path
+) -> Rig:
+    """The cameras that _rig wrote, `first` being the first of them. shape: P, T."""
+    names = _get(arrays, "camera_names", (None,), np.str_, path).tolist()
+    cameras = {
+        key: _get(arrays, key, (len(names), *rest), dtype, path)
+        for key, (rest, dtype) in _PER_CAMERA.items()
+        if key in arrays or key not in _OPTIONAL
     }
-    cameras = zip(rig["cameras_K"], rig["cameras_size"].tolist(), rig["cameras_dist"], strict=True)
+    for key, array in cameras.items():
+        if not np.isfinite(array).all():
+            raise UserError(f"{key} is not finite", path=path)
+    sizes = cameras.get("cameras_size")
+    if sizes is None:  # a lens looks at about the middle of its pictures
+        sizes = np.rint(2 * cameras["cameras_K"][:, :2, 2]).astype(np.int64)
+        sizes[:1] = first.size
+    if (sizes <= 0).any():
+        raise UserError("cameras_size is not a size", path=path)
+    views = {
+        key: _get(arrays, key, (len(names), *shape, *rest), np.float32, path)
+        for key, rest in _PER_VIEW.items()
+    }
+    back = "world_from_calibration"
     return Rig(
-        names=tuple(rig["camera_names"].tolist()),
-        cameras=tuple(Camera(K, (size[0], size[1]), dist, source) for K, size, dist in cameras),
-        world_from_cameras=rig["world_from_cameras"],
-        time_offsets=rig["time_offsets"],
-        keypoints=rig["keypoints_2d_views"],
-        scores=rig["scores_2d_views"],
-        reprojection_px=rig["reprojection_px"],
+        names=tuple(names),
+        cameras=tuple(
+            Camera(K=K, size=(w, h), dist=dist, source=first.source)
+            for K, (w, h), dist in zip(
+                cameras["cameras_K"], sizes.tolist(), cameras["cameras_dist"], strict=True
+            )
+        ),
+        world_from_cameras=cameras["world_from_cameras"],
+        time_offsets=cameras["time_offsets"],
+        keypoints=views["keypoints_2d_views"],
+        scores=views["scores_2d_views"],
+        reprojection_px=_get(arrays, "reprojection_px", (len(names), shape[0]), np.float64, path),
         world_from_calibration=(
-            _get(arrays, _BACK, (4, 4), np.float64, path) if _BACK in arrays else None
+            _get(arrays, back, (4, 4), np.float64, path) if back in arrays else None
         ),
     )
 

@@ -1,1 +1,1 @@
-"""Pictures of the results: the overlay on the video, and the 3D animation."""
+"""Pictures of the results: the overlay on the video, the 3D animation, the interactive page."""

@@ -7,7 +7,6 @@ long the clip is. Left and right have the overlay's colours.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,7 +15,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from video2pose3d.render import _floor, _style
+from video2pose3d.render import _body, _floor, _style
 from video2pose3d.render._style import Colour
 from video2pose3d.render._view import View, fit, on_floor
 from video2pose3d.structures import Person, Scene
@@ -24,32 +23,8 @@ from video2pose3d.video import write_video
 
 SIZE = (960, 540)  # what it costs goes by its pixels, and it has no finer detail than these
 
-# Radii in metres at both ends of the bone that ends in a joint, for a person of usual size.
-_RADII = {
-    "hip": (0.085, 0.085),
-    "knee": (0.083, 0.055),
-    "ankle": (0.055, 0.036),
-    "spine": (0.110, 0.105),
-    "thorax": (0.105, 0.095),
-    "neck": (0.058, 0.050),
-    "head": (0.080, 0.092),
-    "shoulder": (0.068, 0.058),
-    "elbow": (0.054, 0.041),
-    "wrist": (0.041, 0.030),
-}
-_HEAD = (0.3, 0.75)  # parts of the bone from mouth to crown between which the head is that thick
-_USUAL_LENGTH = 4.0  # metres, all bones of a person of usual size, end to end
-
-# A limb is painted as ever slimmer shapes, ever nearer to the light, which makes it look round:
-# part of the radius, and tint from black (-1) over the limb's colour to white (1).
-_SHADES = [(1 - 0.85 * x, -0.42 + 0.7 * math.sin(x * math.pi / 2)) for x in np.linspace(0, 1, 7)]
 _ARC = np.linspace(0, 1, 10)  # the corners of a limb's round end, from one side to the other
-_TO_LIGHT = np.array([-0.55, -0.83])  # in the picture, x right and y down
-
-_LIGHT = (0.28, 0.12)  # metres to the right and away that a shadow lies per metre of height
-_SHADOW = 0.36  # part of the floor's light that is lost right below a body
 _COARSE = 4  # shadows are soft: they are painted on a picture this many times smaller
-_TRAIL_SECONDS, _TRAIL_PIECES = 4.0, 40
 
 
 class Animation:
@@ -108,18 +83,11 @@ class _Mannequin:
 
     @cached_property
     def scale(self) -> float:
-        """How large the person is: 1 is usual."""
-        starts, stops = np.array(self.person.poses.skeleton.bones).T
-        joints = self.person.joints_world[:: max(1, len(self.person.frames) // 100)]
-        lengths = np.linalg.norm(joints[:, stops] - joints[:, starts], axis=-1).sum(axis=1)
-        return max(float(np.median(lengths)) / _USUAL_LENGTH, 1e-3) if len(lengths) else 1.0
+        return _body.scale(self.person)
 
     @cached_property
     def radii(self) -> np.ndarray:
-        """(B, 2) metres at both ends of each of the skeleton's bones."""
-        skeleton = self.person.poses.skeleton
-        names = [skeleton.joints[stop].rpartition("_")[2] for _, stop in skeleton.bones]
-        return self.scale * np.array([_RADII[name] for name in names])
+        return _body.radii(self.person)
 
     @cached_property
     def colours(self) -> np.ndarray:
@@ -133,10 +101,10 @@ class _Mannequin:
         ends = self.person.joints_world[row].astype(np.float64)[list(skeleton.bones)]
         head = skeleton.bones.index((skeleton.index("neck"), skeleton.index("head")))
         mouth, crown = ends[head]
-        ends[head] = [mouth + part * (crown - mouth) for part in _HEAD]
+        ends[head] = [mouth + part * (crown - mouth) for part in _body.HEAD]
         colours = self.colours
         if not self.person.valid[row]:
-            colours = 0.45 * colours + 0.55 * np.asarray(_floor.FLOOR)
+            colours = (1 - _body.PALE) * colours + _body.PALE * np.asarray(_floor.FLOOR)
         return ends, self.radii, colours
 
     def draw_floor(self, image: np.ndarray, view: View, row: int) -> None:
@@ -159,8 +127,8 @@ class _Mannequin:
     def _draw_trail(self, image: np.ndarray, view: View, row: int) -> None:
         frames, pelvis = self.person.frames, self.person.poses.skeleton.index("pelvis")
         # Pieces begin at whole multiples, so that the trail stays put while time goes on.
-        piece = max(1, round(self.fps * _TRAIL_SECONDS / _TRAIL_PIECES))
-        rows = np.arange(row - row % piece, -1, -piece)[:_TRAIL_PIECES]
+        piece = max(1, round(self.fps * _body.TRAIL_SECONDS / _body.TRAIL_PIECES))
+        rows = np.arange(row - row % piece, -1, -piece)[: _body.TRAIL_PIECES]
         if row % piece:
             rows = np.insert(rows, 0, row)
         xy, depth = view.project(on_floor(self.person.joints_world[rows, pelvis]))
@@ -170,7 +138,7 @@ class _Mannequin:
             # Where the person was away between two rows, the way is not known.
             if frames[rows[k - 1]] - frames[rows[k]] > 2 * piece:
                 continue
-            age = (frames[row] - frames[rows[k]]) / (self.fps * _TRAIL_SECONDS)
+            age = (frames[row] - frames[rows[k]]) / (self.fps * _body.TRAIL_SECONDS)
             ink = _style.mix(self.colour, _floor.FLOOR, min(1.0, 0.15 + 0.85 * age))
             ends = (points[k].tolist(), points[k - 1].tolist())
             cv2.line(image, *ends, ink, width, cv2.LINE_AA, _style.SUBPIXEL)
@@ -191,7 +159,7 @@ class _Mannequin:
         right = view.axes[0]
         away = np.cross([0.0, 1.0, 0.0], right)
         height = np.maximum(ends[..., 1], 0)
-        fall = _LIGHT[0] * right + _LIGHT[1] * away
+        fall = _body.LIGHT[0] * right + _body.LIGHT[1] * away
         ground = (ends + height[..., None] * fall)[..., [0, 2]]
         outline = _capsules(ground[:, 0], ground[:, 1], radii[:, 0], radii[:, 1])
         spots = np.stack([outline[..., 0], np.zeros(outline.shape[:-1]), outline[..., 1]], axis=-1)
@@ -206,7 +174,7 @@ class _Mannequin:
         if (high <= low).any():
             return
         light = np.full((high - low)[::-1], 255, np.uint8)
-        lost = _SHADOW * np.clip(1 - height.mean(axis=1) / (2.4 * self.scale), 0.2, 1)
+        lost = _body.SHADOW * np.clip(1 - height.mean(axis=1) / (2.4 * self.scale), 0.2, 1)
         for bone in np.argsort(lost):
             level = round(255 * (1 - lost[bone]))
             points = _style.subpixel(xy[bone] - low)
@@ -230,9 +198,9 @@ def _draw_bones(
     thick = radii * view.focal / depth  # px
 
     # S shades, B bones, 2 ends.
-    parts, tints = np.array(_SHADES).T[..., None, None]  # (S, 1, 1)
+    parts, tints = np.array(_body.SHADES).T[..., None, None]  # (S, 1, 1)
     shift = 0.85 * (1 - parts) * thick  # (S, B, 2)
-    centres, radii = xy + shift[..., None] * _TO_LIGHT, parts * thick
+    centres, radii = xy + shift[..., None] * _body.TO_LIGHT, parts * thick
     outlines = _capsules(centres[..., 0, :], centres[..., 1, :], radii[..., 0], radii[..., 1])
     outlines = _style.subpixel(outlines)  # (S, B, 20, 2)
     inks = np.where(tints < 0, colours * (1 + tints), colours + (255 - colours) * tints)
