@@ -43,10 +43,12 @@ def box_at(person: int, frame: int) -> tuple[int, int, int, int] | None:
     return x, 40, x + 50, 220
 
 
-def write_clip(path: Path, *, people: int = 1, frames: int = 20, fps: float = 25.0) -> Path:
+def write_clip(
+    path: Path, *, people: int = 1, frames: int = 20, fps: float = 25.0, grey: int = 60
+) -> Path:
     with write_video(path, SIZE, fps=fps) as out:
         for frame in range(frames):
-            image = np.full((SIZE[1], SIZE[0], 3), 60, np.uint8)
+            image = np.full((SIZE[1], SIZE[0], 3), grey, np.uint8)
             for box in filter(None, (box_at(p, frame) for p in range(people))):
                 x1, y1, x2, y2 = box
                 image[y1:y2, x1:x2] = 250

@@ -1,9 +1,25 @@
-"""Many videos: which are found, where their results go."""
+"""Many videos: which are found, where their results go, who does them and what may befall them."""
 
+import json
+import os
+import signal
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+
+import figures
 import pytest
+from click.testing import CliRunner
 
-from video2pose3d.batch import discover, name_results, place_inputs
+from video2pose3d.batch.inputs import Job, discover, name_results, place_inputs, shard
+from video2pose3d.batch.work import Worker
+from video2pose3d.cli import NOTHING_DONE, SOME_FAILED, WRONG_USAGE, video2pose3d
+from video2pose3d.cli._progress import Bars
 from video2pose3d.errors import UserError
+from video2pose3d.networks import Networks
+from video2pose3d.options import Options
+from video2pose3d.results import Saving
 
 
 @pytest.fixture
@@ -76,3 +92,139 @@ def test_names_come_from_the_file_whatever_it_is_called(tmp_path):
         "-dash", "名前 & 'q';$(touch x)", "take 1.2", "noending",
     ]  # fmt: skip
     assert name_results(place_inputs(["0"]), tmp_path)[0].folder.name == "webcam-0"
+
+
+def test_shards_together_are_all_jobs_each_once():
+    jobs = [Job(f"{n}.mp4", Path(str(n))) for n in range(7)]
+    for of in (1, 2, 3, 9):
+        parts = [shard(jobs, number, of) for number in range(1, of + 1)]
+        assert sorted((job for part in parts for job in part), key=jobs.index) == jobs
+        assert max(map(len, parts)) - min(map(len, parts)) <= 1
+
+
+@pytest.fixture
+def apart(monkeypatch):
+    """Mock networks in the workers' processes too; see apart/sitecustomize.py."""
+    here = Path(__file__).parent
+    path = [here / "apart", here, *filter(None, sys.path)]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(map(str, path)))
+
+
+@pytest.fixture
+def batch(apart):
+    """Call `batch` without pictures; gives click's result."""
+    flags = ("--no-overlay", "--no-animation")
+    return lambda *arguments: CliRunner().invoke(
+        video2pose3d, ["batch", *map(str, arguments), *flags]
+    )
+
+
+def test_what_is_finished_is_not_done_again_while_content_and_options_are_the_same(
+    monkeypatch, tmp_path
+):
+    made = figures.networks()
+    monkeypatch.setattr(Networks, "load", lambda options: made)
+    for name in ("a/x.mp4", "b/x.mp4"):
+        (tmp_path / "in" / name).parent.mkdir(parents=True)
+        figures.write_clip(tmp_path / "in" / name, frames=6)
+    (tmp_path / "in" / "broken.mp4").write_bytes(b"\0" * 100)
+    jobs = name_results(discover([str(tmp_path / "in")]), tmp_path / "out")
+
+    def outcomes(**options):
+        saving = Saving(("npz", "bvh"), overlay=False, animation=False)
+        worker = Worker(Options(**options), saving, "resume", partial(Bars, quiet=True))
+        return [worker.do(job).status for job in jobs]
+
+    assert outcomes() == ["failed", "done", "done"]
+    assert (tmp_path / "out" / "b" / "x" / "poses.npz").exists()
+    assert outcomes() == ["failed", "skipped", "skipped"]
+    figures.write_clip(tmp_path / "in" / "b" / "x.mp4", frames=7)
+    assert outcomes() == ["failed", "skipped", "done"]
+    (tmp_path / "out" / "a" / "x" / "person-1.bvh").unlink()
+    assert outcomes() == ["failed", "done", "skipped"]
+    assert outcomes(height=1.6) == ["failed", "done", "done"]
+
+
+@pytest.mark.parametrize("workers", [1, 2])  # the one that died has a successor
+def test_a_video_that_kills_its_process_ends_nothing(batch, tmp_path, workers):
+    (tmp_path / "in").mkdir()
+    for name, grey in (("a", 60), ("b", 0), ("c", 60)):
+        figures.write_clip(tmp_path / "in" / f"{name}.mp4", frames=4, grey=grey)
+    done = batch(tmp_path / "in", "-o", tmp_path / "out", "--workers", workers, "--json")
+    assert done.exit_code == SOME_FAILED
+    results = {Path(one["input"]).stem: one for one in json.loads(done.stdout)["results"]}
+    assert {name: one["status"] for name, one in results.items()} == {
+        "a": "done", "b": "failed", "c": "done",
+    }  # fmt: skip
+    assert "its process was ended by SIGKILL, perhaps for want of memory" in results["b"]["error"]
+    assert sorted(p.parent.name for p in (tmp_path / "out").rglob("report.json")) == ["a", "c"]
+
+
+def test_a_shard_does_its_part(batch, tmp_path):
+    (tmp_path / "in").mkdir()
+    for name in "abc":
+        figures.write_clip(tmp_path / "in" / f"{name}.mp4", frames=4)
+    call = (tmp_path / "in", "-o", tmp_path / "out", "--shard")
+    assert "2 done" in batch(*call, "1/2").stdout
+    assert [p.name for p in sorted((tmp_path / "out").iterdir())] == ["a", "c"]
+    assert batch(*call, "4/4").exit_code == 0  # nothing is left for it
+    for wrong in ("0/2", "3/2", "1", "a/b"):
+        assert batch(*call, wrong).exit_code == WRONG_USAGE
+
+
+def test_without_networks_nothing_can_be_done(batch, tmp_path):
+    figures.write_clip(tmp_path / "a.mp4", frames=4)
+    figures.write_clip(tmp_path / "b.mp4", frames=4)
+    os.environ["PYTHONPATH"] = str(Path(__file__).parent)  # the real ones
+    done = batch(tmp_path, "-o", tmp_path / "out", "--lifter", "none.safetensors", "--offline")
+    assert done.exit_code == NOTHING_DONE
+    assert "error: 'none.safetensors' is neither a file nor a name" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_ctrl_c_ends_a_batch_with_130_and_what_was_finished(apart, tmp_path):
+    for name, grey in (("a", 60), ("b", 120)):
+        figures.write_clip(tmp_path / f"{name}.mp4", frames=4, grey=grey)
+    out = tmp_path / "out"
+    # A shell starts what runs in its background deaf to Ctrl-C, these tests perhaps.
+    code = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "from video2pose3d.__main__ import main; main()"
+    )
+    flags = ("-o", out, "--no-overlay", "--no-animation", "--json")
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, "batch", *map(str, (tmp_path, *flags))],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    while "in the grey clip" not in (line := process.stderr.readline()):
+        assert line, "it ended by itself"
+    process.send_signal(signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=60)  # its pipes close when all processes are gone
+    assert process.returncode == 130
+    assert stderr.strip() == "interrupted: what was finished is kept"
+    assert [one["status"] for one in json.loads(stdout)["results"]] == ["done"]
+    assert {path.name for path in out.rglob("*") if path.is_file()} == {
+        "poses.npz", "person-1.bvh", "report.json",
+    }  # fmt: skip
+    assert not (out / "b").exists()
+
+
+def test_the_same_on_ray(apart, tmp_path, monkeypatch):
+    pytest.importorskip("ray", reason="the extra `ray` is not installed")
+    monkeypatch.chdir(tmp_path)
+    Path("in").mkdir()
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    for name, grey in (("a", 60), ("b", 0), ("c", 60)):
+        figures.write_clip(tmp_path / "in" / f"{name}.mp4", frames=4, grey=grey)
+    flags = ("--no-overlay", "--no-animation", "--ray", "local", "--workers", "2", "--json")
+    done = CliRunner().invoke(video2pose3d, ["batch", "in", "-o", "out", *flags])
+    assert done.exit_code == SOME_FAILED, done.output
+    results = {Path(one["input"]).stem: one for one in json.loads(done.stdout)["results"]}
+    assert {name: one["status"] for name, one in results.items()} == {
+        "a": "done", "b": "failed", "c": "done",
+    }  # fmt: skip
+    assert "its worker died" in results["b"]["error"]
+    assert sorted(p.parent.name for p in (tmp_path / "out").rglob("report.json")) == ["a", "c"]

@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 
@@ -172,29 +171,8 @@ def test_a_folder_that_cannot_be_is_told_before_the_clip_is_watched(program, tmp
     assert done.stderr == f"error: {clip / 'out' / 'clip'}: cannot be made: {clip} is a file\n"
 
 
-def test_a_batch_resumes_by_content_and_options(program, tmp_path):
-    for name in ("a/x.mp4", "b/x.mp4"):
-        (tmp_path / "in" / name).parent.mkdir(parents=True)
-        figures.write_clip(tmp_path / "in" / name, frames=6)
-    (tmp_path / "in" / "broken.mp4").write_bytes(b"\0" * 100)
-    flags = ("-o", tmp_path / "out", "--no-overlay", "--no-animation")
-    first = program("batch", tmp_path / "in", *flags)
-    assert first.exit_code == 3
-    assert "2 done, 0 skipped, 1 failed" in first.stdout
-    assert (tmp_path / "out" / "b" / "x" / "poses.npz").exists()
-
-    assert "0 done, 2 skipped, 1 failed" in program("batch", tmp_path / "in", *flags).stdout
-    figures.write_clip(tmp_path / "in" / "b" / "x.mp4", frames=7)
-    assert "1 done, 1 skipped, 1 failed" in program("batch", tmp_path / "in", *flags).stdout
-    (tmp_path / "out" / "a" / "x" / "person-1.bvh").unlink()
-    assert "1 done, 1 skipped, 1 failed" in program("batch", tmp_path / "in", *flags).stdout
-    other = program("batch", tmp_path / "in", *flags, "--height", "1.6")
-    assert "2 done, 0 skipped, 1 failed" in other.stdout
-
-
 def test_a_bug_in_one_video_leaves_the_others_alone(program, tmp_path, monkeypatch):
-    for name in ("a.mp4", "b.mp4"):
-        figures.write_clip(tmp_path / name, frames=4)
+    clips = [figures.write_clip(tmp_path / name, frames=4) for name in ("a.mp4", "b.mp4")]
     detect = figures.Detector.detect
 
     def fail_once(self, images):
@@ -202,15 +180,14 @@ def test_a_bug_in_one_video_leaves_the_others_alone(program, tmp_path, monkeypat
         raise ZeroDivisionError("a bug")
 
     monkeypatch.setattr(figures.Detector, "detect", fail_once)
-    done = program("batch", tmp_path, "-o", tmp_path / "out", "--no-overlay", "--no-animation")
+    done = program("run", *clips, "-o", tmp_path / "out", "--no-overlay", "--no-animation")
     assert done.exit_code == 3
     assert "ZeroDivisionError" in done.stderr
     assert (tmp_path / "out" / "b" / "report.json").exists()
 
 
 def test_an_interruption_is_130_and_keeps_what_was_finished(program, tmp_path, monkeypatch):
-    for name in ("a.mp4", "b.mp4"):
-        figures.write_clip(tmp_path / name, frames=4)
+    clips = [figures.write_clip(tmp_path / name, frames=4) for name in ("a.mp4", "b.mp4")]
     detect = figures.Detector.detect
 
     def second_time(self, images):
@@ -221,60 +198,10 @@ def test_an_interruption_is_130_and_keeps_what_was_finished(program, tmp_path, m
         return detect(self, images)
 
     monkeypatch.setattr(figures.Detector, "detect", second_time)
-    done = program("batch", tmp_path, "-o", tmp_path / "out", "--no-overlay", "--no-animation")
+    done = program("run", *clips, "-o", tmp_path / "out", "--no-overlay", "--no-animation")
     assert done.exit_code == 130
     assert (tmp_path / "out" / "a" / "report.json").exists()
     assert not (tmp_path / "out" / "b" / "report.json").exists()
-
-
-# The program with mock networks, which hang in the second clip and say so. A shell starts what runs
-# in its background deaf to Ctrl-C, these tests perhaps.
-HANGS = """
-import signal, sys, time
-import figures
-from video2pose3d.cli import video2pose3d
-from video2pose3d.networks import Networks
-
-signal.signal(signal.SIGINT, signal.default_int_handler)
-
-class Detector(figures.Detector):
-    clips = 0
-    def reset(self):
-        self.clips += 1
-        if self.clips == 2:
-            print("in the second clip", file=sys.stderr, flush=True)
-            time.sleep(60)
-
-networks = figures.networks(detector=Detector())
-Networks.load = lambda options: networks
-video2pose3d(sys.argv[1:])
-"""
-
-
-def test_ctrl_c_ends_a_batch_with_130_and_what_was_finished(tmp_path):
-    for name in ("a.mp4", "b.mp4"):
-        figures.write_clip(tmp_path / name, frames=4)
-    out = tmp_path / "out"
-    flags = ("-o", out, "--no-overlay", "--no-animation", "--json")
-    process = subprocess.Popen(
-        [sys.executable, "-c", HANGS, "batch", *map(str, (tmp_path, *flags))],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
-    )
-    assert process.stderr is not None
-    while "in the second clip" not in (line := process.stderr.readline()):
-        assert line, "it ended by itself"
-    process.send_signal(signal.SIGINT)
-    stdout, stderr = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert stderr.strip() == "interrupted: what was finished is kept"
-    assert [one["status"] for one in json.loads(stdout)["results"]] == ["done"]
-    assert {path.name for path in out.rglob("*") if path.is_file()} == {
-        "poses.npz", "person-1.bvh", "report.json",
-    }  # fmt: skip
-    assert not (out / "b").exists()
 
 
 def test_an_error_is_one_line_and_with_json_a_document_too(program, tmp_path):

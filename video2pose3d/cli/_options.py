@@ -71,16 +71,21 @@ def _flags(command: click.Command) -> dict[str, click.Option]:
 
 
 def _verbosity(ctx: click.Context, param: click.Parameter, on: bool) -> bool:
-    """-v and -q set how much the program's log says on stderr; it says it once, by one handler."""
+    """-v and -q set how much the program's log says."""
+    if param.name == "verbose":
+        log_to_stderr(logging.DEBUG if on else logging.INFO)
+    elif on:
+        log_to_stderr(logging.WARNING)
+    return on
+
+
+def log_to_stderr(level: int) -> None:
+    """Say there what the program's log says from that level on, once, by one handler."""
     log = logging.getLogger("video2pose3d")
     if not any(isinstance(handler, EchoHandler) for handler in log.handlers):
         log.addHandler(EchoHandler())
         log.propagate = False
-    if param.name == "verbose":
-        log.setLevel(logging.DEBUG if on else logging.INFO)
-    elif on:
-        log.setLevel(logging.WARNING)
-    return on
+    log.setLevel(level)
 
 
 class EchoHandler(logging.Handler):

@@ -1,50 +1,60 @@
-"""What `run` and `batch` share: do the jobs, say how each ended, sum up."""
+"""What `run` and `batch` share: who does the jobs, how each ended, the sum."""
 
 from __future__ import annotations
 
 import json
+import logging
 from collections import Counter
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from video2pose3d.cli import NOTHING_DONE, SOME_FAILED
+from video2pose3d.cli import NOTHING_DONE, SOME_FAILED, _options
 from video2pose3d.cli._memory import keep_flat
 from video2pose3d.cli._progress import Bars
 from video2pose3d.options import Options
 
 if TYPE_CHECKING:
-    from video2pose3d.batch import Job, Outcome, WhenThere
+    from video2pose3d.batch.work import Outcome, WhenThere, Worker
+    from video2pose3d.results import Saving
 
 
-def work(jobs: list[Job], options: Options, values: dict[str, Any], when_there: WhenThere) -> int:
-    """Do the jobs as the flags in `values` ask; the exit status.
+def tell(outcomes: Iterable[Outcome], values: dict[str, Any]) -> int:
+    """Say how each job ended, as it ends, and sum up; the exit status.
 
     An interruption is told as all else, and then raised.
     """
-    from video2pose3d import batch
+    told: list[Outcome] = []
+    try:
+        for outcome in outcomes:
+            told.append(outcome)
+            _say(outcome, values)
+    except KeyboardInterrupt:
+        _sum_up(told, values)
+        raise
+    return _sum_up(told, values)
+
+
+def maker(options: Options, values: dict[str, Any], when_there: WhenThere) -> Callable[[], Worker]:
+    """What makes, in this process or in another, a Worker as the flags in `values` ask."""
     from video2pose3d.results import Saving
 
+    saving = Saving(values["exports"], values["overlay"], values["animation"], values["viewer"])
+    quiet = values["quiet"] or values.get("workers", 1) > 1  # one line for several bars is too few
+    level = logging.getLogger("video2pose3d").level
+    return partial(_make_worker, options, saving, when_there, quiet, level)
+
+
+def _make_worker(
+    options: Options, saving: Saving, when_there: WhenThere, quiet: bool, level: int
+) -> Worker:
+    from video2pose3d.batch.work import Worker
+
     keep_flat()
-    outcomes: list[Outcome] = []
-
-    def after_each(outcome: Outcome) -> None:
-        outcomes.append(outcome)
-        _say(outcome, values)
-
-    try:
-        batch.work(
-            jobs,
-            options,
-            Saving(values["exports"], values["overlay"], values["animation"], values["viewer"]),
-            when_there=when_there,
-            bars=lambda title: Bars(title, quiet=values["quiet"]),
-            after_each=after_each,
-        )
-    except KeyboardInterrupt:
-        _sum_up(outcomes, values)
-        raise
-    return _sum_up(outcomes, values)
+    _options.log_to_stderr(level)
+    return Worker(options, saving, when_there, partial(Bars, quiet=quiet))
 
 
 def _sum_up(outcomes: list[Outcome], values: dict[str, Any]) -> int:

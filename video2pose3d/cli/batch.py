@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from video2pose3d.cli import _options, _work
+
+if TYPE_CHECKING:
+    from video2pose3d.batch import crew
+    from video2pose3d.batch.work import Worker
+
+
+def _read_shard(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[int, int]:
+    """2/4 → (2, 4)."""
+    if value is None:
+        return 1, 1
+    number, _, of = value.partition("/")
+    if not (number.isdecimal() and of.isdecimal() and 1 <= int(number) <= int(of)):
+        raise click.BadParameter(f"{value!r} is not I/N with I from 1 to N, such as 2/4")
+    return int(number), int(of)
 
 
 @click.command("batch")
@@ -24,17 +39,52 @@ from video2pose3d.cli import _options, _work
 @_options.exports
 @_options.rendering
 @click.option("--overwrite", is_flag=True, help="Do again what is finished, too.")
+@click.option(
+    "--workers",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Videos at a time, each in a process of its own.",
+)
+@click.option(
+    "--shard",
+    callback=_read_shard,
+    metavar="I/N",
+    help="Only the I-th of N parts of the videos: one part a machine.",
+)
+@click.option(
+    "--ray",
+    metavar="local|auto|ADDRESS",
+    help="Let the workers be those of a Ray cluster: one started here, this machine's, "
+    "or that of an address.",
+)
 @_options.config
 @_options.common
 def command(sources: tuple[str, ...], output: Path, **values: Any) -> int:  # fmt: skip
     """Many videos: folders (at any depth), globs and @list.txt files.
 
     A video that is finished, by its content and the options, is not done again: start the same
-    command once more to go on after an interruption. A video that fails ends nothing; it is named
-    at the end, and the exit status is 3.
+    command once more to go on after an interruption. A video that fails, even one that kills its
+    process, ends nothing; it is named at the end, and the exit status is 3.
     """
-    from video2pose3d.batch import discover, name_results
+    from video2pose3d.batch import crew
+    from video2pose3d.batch.inputs import discover, name_results, shard
 
     options = _options.choose(values)
-    jobs = name_results(discover(sources), output)
-    return _work.work(jobs, options, values, "replace" if values["overwrite"] else "resume")
+    jobs = shard(name_results(discover(sources), output), *values["shard"])
+    workers = min(values["workers"], max(len(jobs), 1))
+    when_there = "replace" if values["overwrite"] else "resume"
+    engine = _engine(_work.maker(options, values, when_there), workers, values["ray"])
+    return _work.tell(crew.work(jobs, engine, workers), values)
+
+
+def _engine(make: Callable[[], Worker], workers: int, ray: str | None) -> crew.Engine:
+    """Where the workers live: in processes of this machine, or on Ray at that address."""
+    if ray is not None:
+        from video2pose3d.batch.on_ray import OnRay
+
+        return OnRay(make, workers, ray)
+    from video2pose3d.batch.processes import Processes
+
+    return Processes(make, workers)

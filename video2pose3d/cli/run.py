@@ -33,8 +33,10 @@ def command(inputs: tuple[str, ...], output: Path, **values: Any) -> int:  # fmt
     INPUT is any video file, a folder of images, one image, or 0 for a webcam (until Ctrl-C).
     Results lie in OUTPUT/<name>/, <name> being the file's name without its ending.
     """
-    from video2pose3d.batch import name_results, place_inputs
+    from video2pose3d.batch.inputs import name_results, place_inputs
 
     options = _options.choose(values)
     jobs = name_results(place_inputs(inputs), output)
-    return _work.work(jobs, options, values, "replace" if values["overwrite"] else "refuse")
+    when_there = "replace" if values["overwrite"] else "refuse"
+    worker = _work.maker(options, values, when_there)()
+    return _work.tell((worker.do(job) for job in jobs), values)

@@ -181,7 +181,7 @@ def _rig(rig: Rig) -> dict[str, np.ndarray]:
         "keypoints_2d_views": rig.keypoints,
         "scores_2d_views": rig.scores,
         "reprojection_px": rig.reprojection_px,
-        **({} if back is None else {_BACK: back}),
+        **({} if back is None else {"world_from_calibration": back}),
     }
 
 

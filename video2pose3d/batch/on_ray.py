@@ -1,0 +1,88 @@
+"""Workers that are actors of a Ray cluster, or of a Ray that is started here.
+
+Every node has this program and the same files under the same paths.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Any
+
+from typing_extensions import Self
+
+from video2pose3d.batch.crew import Died
+from video2pose3d.batch.inputs import Job
+from video2pose3d.batch.work import Outcome, Worker
+from video2pose3d.errors import UserError
+
+HERE = "local"
+
+
+class OnRay:
+    """A crew.Engine. make: called in each actor, gives its Worker; it is pickled.
+
+    address: as ray.init knows them ("auto": the cluster that this machine belongs to), or HERE. The
+    workers share the cluster's processors and graphics cards evenly.
+    """
+
+    def __init__(self, make: Callable[[], Worker], workers: int, address: str):
+        try:
+            import ray
+        except ImportError as error:
+            raise UserError("Ray is not installed", cure="pip install ray") from error
+        self.ray, self.make = ray, make
+        self.doing: dict[Any, Any] = {}  # actor → what it will answer
+        try:
+            own = {"include_dashboard": False} if address == HERE else {}
+            ray.init(address, logging_level="ERROR", **own)
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            what = f"no Ray cluster ({str(error).splitlines()[0]})"
+            raise UserError(what, path=address, cure=f"start one, or give {HERE}") from error
+        total = ray.cluster_resources()
+        share = {name: total.get(name, 0.0) / workers for name in ("CPU", "GPU")}
+        share = {name: int(part) if part > 1 else part for name, part in share.items()}
+        self.actor = ray.remote(num_cpus=share["CPU"], num_gpus=share["GPU"])(_Actor)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:  # fmt: skip
+        self.ray.shutdown()  # ends its actors
+
+    def hire(self) -> Any:
+        return self.actor.remote(self.make, os.getcwd())
+
+    def give(self, worker: Any, job: Job) -> None:
+        self.doing[worker] = worker.do.remote(job)
+
+    def ended(self, busy: Sequence[Any]) -> list[Any]:
+        ready, _ = self.ray.wait([self.doing[worker] for worker in busy])
+        return [worker for worker in busy if self.doing[worker] in ready]
+
+    def take(self, worker: Any) -> Outcome:
+        try:
+            answer = self.ray.get(self.doing.pop(worker))
+        except self.ray.exceptions.RayActorError as error:
+            raise Died(f"its worker died ({str(error).splitlines()[0]})") from None
+        if isinstance(answer, UserError):
+            raise answer
+        return answer
+
+
+class _Actor:
+    """A Worker in a process of Ray's."""
+
+    def __init__(self, make: Callable[[], Worker], folder: str):
+        os.chdir(folder)  # relative paths mean the same as where the command was given
+        self.worker = make()
+
+    def do(self, job: Job) -> Outcome | UserError:
+        try:
+            return self.worker.do(job)
+        except UserError as error:  # the networks cannot be had
+            return error

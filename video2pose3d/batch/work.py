@@ -1,0 +1,144 @@
+"""One video after the other, in this process, without mishap.
+
+A result is finished when its report.json is there: it is written last. A video whose content and
+options are those of the report is not done again.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from video2pose3d import pipeline
+from video2pose3d.batch.inputs import Job
+from video2pose3d.errors import UserError
+from video2pose3d.networks import Networks
+from video2pose3d.options import Options
+from video2pose3d.report import as_json, content_hash
+from video2pose3d.results import Progress, Saving, check_folder
+from video2pose3d.video import Video
+
+log = logging.getLogger("video2pose3d")
+
+# What becomes of a folder with finished results in it: it is an error ("refuse"), it is kept where
+# content and options are the same and done again otherwise ("resume"), or done again ("replace").
+WhenThere = Literal["refuse", "resume", "replace"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a job ended. error: one line, for a failed one; seconds: wall time."""
+
+    job: Job
+    status: Literal["done", "skipped", "failed"]
+    seconds: float
+    files: tuple[Path, ...] = ()
+    people: int | None = None
+    frames: int | None = None
+    error: str | None = None
+
+
+@dataclass
+class Worker:
+    """Does jobs; its networks are loaded with the first video that needs them.
+
+    bars: from a title to the progress bars of one video.
+    """
+
+    options: Options
+    saving: Saving
+    when_there: WhenThere
+    bars: Callable[[str], AbstractContextManager[Progress]]
+    _networks: Networks | None = field(default=None, init=False)
+
+    def do(self, job: Job) -> Outcome:
+        """What became of it: what fails is told, not raised.
+
+        UserError when the networks cannot be had, without which no job can be done.
+        """
+        begun = time.perf_counter()
+        try:
+            clip = pipeline.open_clip(job.source, self.options)
+            ended = _finished_before(job, self.options, self.saving, self.when_there)
+            if ended is None:
+                check_folder(job.folder)
+        except UserError as error:
+            return _failed(job, error, begun)
+        if ended is None:
+            self._networks = self._networks or Networks.load(self.options)
+            ended = self._process(job, clip, self._networks, begun)
+        clip.close()
+        return ended
+
+    def _process(self, job: Job, clip: Video, networks: Networks, begun: float) -> Outcome:
+        try:
+            with self.bars(job.folder.name) as progress:
+                result = pipeline.process(clip, networks, self.options, progress=progress)
+                former = _files_of(job.folder)
+                files = result.write(job.folder, self.saving, progress=progress)
+                for stale in former - {file.name for file in files}:
+                    (job.folder / stale).unlink(missing_ok=True)
+        except UserError as error:
+            return _failed(job, error, begun)
+        except Exception as error:  # a bug of ours must not take the other videos with it
+            log.error("%s: this is a bug, please report it", job.source, exc_info=error)
+            return _failed(job, error, begun)
+        return Outcome(
+            job,
+            "done",
+            time.perf_counter() - begun,
+            files=tuple(files),
+            people=len(result.people),
+            frames=len(result.timestamps),
+        )
+
+
+def _failed(job: Job, error: Exception, begun: float) -> Outcome:
+    line = f"{job.source}: {error!r}"
+    if isinstance(error, UserError):
+        line = str(error)
+        log.debug("%s", job.source, exc_info=error)
+    return Outcome(job, "failed", time.perf_counter() - begun, error=line)
+
+
+def _report_in(folder: Path) -> dict[str, Any] | None:
+    """The report of a finished result, or None where there is none that can be read."""
+    try:
+        report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return report if isinstance(report, dict) else None
+
+
+def _files_of(folder: Path) -> set[str]:
+    """Names of the files that an earlier run wrote there; plain names only."""
+    listed = (_report_in(folder) or {}).get("files", [])
+    return {name for name in listed if isinstance(name, str) and name == Path(name).name}
+
+
+def _finished_before(
+    job: Job, options: Options, saving: Saving, when_there: WhenThere
+) -> Outcome | None:
+    """The outcome of a job that needs no work; None for one that does."""
+    if when_there == "replace":
+        return None
+    report = _report_in(job.folder)
+    if when_there == "refuse":
+        if report is not None:
+            raise UserError("holds results already", path=job.folder, cure="add --overwrite")
+        return None
+    if report is None:
+        return None
+    asked = {"options": as_json(options), "saving": as_json(saving)}
+    same = (
+        all(report.get(key) == value for key, value in asked.items())
+        and all((job.folder / name).is_file() for name in _files_of(job.folder))
+        and report.get("input", {}).get("sha256") == content_hash(Path(job.source))
+    )
+    return Outcome(job, "skipped", 0.0) if same else None
