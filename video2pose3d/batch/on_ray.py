@@ -5,10 +5,13 @@ Every node has this program and the same files under the same paths.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sys
+import threading
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any
+from typing import Any, TextIO
 
 from typing_extensions import Self
 
@@ -46,6 +49,8 @@ class OnRay:
         self.actor = ray.remote(num_cpus=share["CPU"], num_gpus=share["GPU"])(_Actor)
 
     def __enter__(self) -> Self:
+        self.stdout = contextlib.redirect_stdout(_OneThread(sys.stdout, sys.stderr))  # pyright: ignore
+        self.stdout.__enter__()
         return self
 
     def __exit__(
@@ -53,6 +58,7 @@ class OnRay:
         trace: TracebackType | None,
     ) -> None:  # fmt: skip
         self.ray.shutdown()  # ends its actors
+        self.stdout.__exit__(kind, error, trace)
 
     def hire(self) -> Any:
         return self.actor.remote(self.make, os.getcwd())
@@ -72,6 +78,18 @@ class OnRay:
         if isinstance(answer, UserError):
             raise answer
         return answer
+
+
+class _OneThread:
+    """A stream for what this thread prints; what others print, as Ray does, goes to `elsewhere`."""
+
+    def __init__(self, stream: TextIO, elsewhere: TextIO):
+        self.stream, self.elsewhere = stream, elsewhere
+        self.thread = threading.get_ident()
+
+    def __getattr__(self, name: str) -> Any:
+        ours = threading.get_ident() == self.thread
+        return getattr(self.stream if ours else self.elsewhere, name)
 
 
 class _Actor:
