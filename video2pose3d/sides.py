@@ -16,12 +16,12 @@ from scipy.ndimage import percentile_filter
 
 from video2pose3d.skeletons import H36M17
 
-# The joints of the left and of the right in each limb pair.
-_LIMBS = tuple(
+# Legs, arms: the joints of the left and of the right in each limb pair.
+LIMBS = tuple(
     [H36M17.indices(f"left_{joint}", f"right_{joint}") for joint in limb]
     for limb in (("hip", "knee", "ankle"), ("shoulder", "elbow", "wrist"))
 )
-_CHOICES = np.array(list(product((False, True), repeat=len(_LIMBS))))  # (4, limbs) exchanged
+_CHOICES = np.array(list(product((False, True), repeat=len(LIMBS))))  # (4, limbs) exchanged
 _CHANGED = _CHOICES[:, None] != _CHOICES  # (4, 4, limbs) between two frames
 
 # Found on motion capture with simulated detectors and simulated mistakes, then held against clips
@@ -42,8 +42,15 @@ def mend(xy: np.ndarray, scores: np.ndarray, times: np.ndarray) -> tuple[np.ndar
 
     xy: (T, 17, 2) px, H36M17; scores: (T, 17) 0..1, 0 = not seen; times: (T,) seconds.
     """
+    return exchange(xy, scores, find(xy, scores, times))
+
+
+def exchange(
+    xy: np.ndarray, scores: np.ndarray, exchanged: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The same (T, 17, 2) and (T, 17), legs and arms exchanged where (T, 2) says so."""
     xy, scores = xy.copy(), scores.copy()
-    for pairs, frames in zip(_LIMBS, find(xy, scores, times).T, strict=True):
+    for pairs, frames in zip(LIMBS, exchanged.T, strict=True):
         for pair in pairs:
             here = np.ix_(frames, pair)
             xy[here], scores[here] = xy[here][:, ::-1], scores[here][:, ::-1]
@@ -52,7 +59,7 @@ def mend(xy: np.ndarray, scores: np.ndarray, times: np.ndarray) -> tuple[np.ndar
 
 def find(xy: np.ndarray, scores: np.ndarray, times: np.ndarray) -> np.ndarray:
     """(T, 2) bool: legs, arms exchanged by the detector; arguments as for `mend`."""
-    chosen = np.zeros((len(xy), len(_LIMBS)), dtype=bool)
+    chosen = np.zeros((len(xy), len(LIMBS)), dtype=bool)
     if not len(xy):
         return chosen
     step = np.diff(times, prepend=times[:1])
@@ -61,7 +68,7 @@ def find(xy: np.ndarray, scores: np.ndarray, times: np.ndarray) -> np.ndarray:
     jumps = _jumps(xy.astype(np.float64), scores.astype(np.float64), step, _size(xy, scores, step))
     # Which of a limb pair's jumps it is for choices (two frames before, one before, now).
     changed = np.moveaxis(_CHANGED, -1, 0).astype(int)
-    limb = np.arange(len(_LIMBS))[:, None, None, None]
+    limb = np.arange(len(LIMBS))[:, None, None, None]
     was, then = changed[..., None], changed[:, None]  # (limbs, 4, 4, 1), (limbs, 1, 4, 4)
 
     best = np.where(np.eye(len(_CHOICES)) == 1, ends, np.inf)  # (4, 4): one before, now
@@ -95,8 +102,8 @@ def _jumps(xy: np.ndarray, scores: np.ndarray, step: np.ndarray, size: np.ndarra
     joined = step <= _LONGEST_GAP
     went_on = joined[last] * np.minimum(step / np.maximum(step[last], 1e-6), 1)
     known = np.minimum(scores, np.minimum(scores[last], scores[before])) * joined[:, None]
-    jumps = np.zeros((len(xy), len(_LIMBS), 2, 2))
-    for limb, pairs in enumerate(_LIMBS):
+    jumps = np.zeros((len(xy), len(LIMBS), 2, 2))
+    for limb, pairs in enumerate(LIMBS):
         for pair, was, then in product(pairs, (0, 1), (0, 1)):
             here = xy[:, pair]
             moved = here[last] - (here[before, ::-1] if was else here[before])

@@ -10,7 +10,7 @@ import numpy as np
 from video2pose3d import geometry, lifters, relate, tracking
 from video2pose3d.errors import UserError
 from video2pose3d.motion import bones, feet, quality, scale
-from video2pose3d.multiview import doubts, refinement, triangulation
+from video2pose3d.multiview import doubts, refinement, sides, triangulation, turning
 from video2pose3d.multiview.calibrations import View
 from video2pose3d.multiview.centres import joint_centres
 from video2pose3d.multiview.floor import find_floor
@@ -71,6 +71,10 @@ def reconstruct(
     views = [camera.view for camera in cameras]
     times = cameras[0].times
     groups, alone = match_people(cameras)
+    views, turned = turning.settle(
+        views, [Sights.through(views, group.xy, group.scores) for group in groups]
+    )
+    groups = [sides.mend(group, views, times) for group in groups]
     if relation is not None:
         groups = [_mended(group, views, fps, relation) for group in groups]
     bodies = [body for group in groups if (body := _body(group, views, times, fps, lifter))]
@@ -95,7 +99,7 @@ def reconstruct(
     ):
         people.append(_person(number, body, views[0], world, contact, fps))
         qualities.append(_quality(body, views, times[body.frames], world, contact))
-    rig = _rig(cameras, bodies, floor.world_from_camera @ first)
+    rig = _rig(cameras, views, bodies, floor.world_from_camera @ first)
     scene = Scene(
         people=tuple(people),
         timestamps=times,
@@ -106,7 +110,7 @@ def reconstruct(
         scale_source="from the calibration",
         rig=rig,
     )
-    warnings = [] if people else ["no person found"]
+    warnings = turned if people else ["no person found"]
     if alone and people:
         warnings.append(f"tracks seen by one camera only, and left out: {alone}")
     if bodies:
@@ -269,9 +273,9 @@ def _quality(
 
 
 def _rig(
-    cameras: Sequence[Sighted], bodies: Sequence[_Body], world_from_calibration: np.ndarray
-) -> Rig:
-    views = [camera.view for camera in cameras]
+    cameras: Sequence[Sighted], views: Sequence[View], bodies: Sequence[_Body],
+    world_from_calibration: np.ndarray,
+) -> Rig:  # fmt: skip
     v, p, t, j = len(views), len(bodies), len(cameras[0].times), len(H36M17)
     xy = np.full((v, p, t, j, 2), np.nan, np.float32)
     scores = np.zeros((v, p, t, j), np.float32)
