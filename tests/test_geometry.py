@@ -65,3 +65,22 @@ def test_camera_files_that_do_not_fit_are_told(tmp_path):
     np.savez(path, K=np.array({"code": 1}, dtype=object))
     with pytest.raises(UserError, match="may run code"):
         geometry.read_camera(path, SIZE)
+
+
+def test_a_camera_file_has_one_lens_for_all_or_one_each(tmp_path):
+    path, sizes = tmp_path / "lenses.npz", [SIZE, (640, 360), SIZE]
+    np.savez(path, K=np.stack([PLAIN.K * [[v], [v], [1]] for v in (1, 2, 3)]), size=[SIZE] * 3)
+    for v, camera in enumerate(geometry.read_cameras(path, sizes)):
+        assert camera.size == sizes[v]
+        np.testing.assert_allclose(camera.K[:2], (v + 1) * PLAIN.K[:2] * (0.5 if v == 1 else 1))
+    np.savez(path, K=PLAIN.K, size=SIZE)
+    for camera, size in zip(geometry.read_cameras(path, sizes), sizes, strict=True):
+        np.testing.assert_allclose(camera.K[:2], PLAIN.K[:2] * size[0] / SIZE[0])
+    for K, dist, wanted, message in (
+        (3, 3, sizes[:1], r"holds 3 K.*give those of one camera$"),
+        (2, 2, sizes, r"holds 2 K.*give those of one camera or of each"),
+        (3, 1, sizes, "holds 3 K, 1 dist"),
+    ):
+        np.savez(path, K=[PLAIN.K] * K, dist=np.zeros((dist, 5)))
+        with pytest.raises(UserError, match=message):
+            geometry.read_cameras(path, wanted)

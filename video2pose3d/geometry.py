@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -34,28 +35,45 @@ def camera_from_fov(size: tuple[int, int], fov: float, source: str) -> Camera:
 def read_camera(path: Path, size: tuple[int, int]) -> Camera:
     """One camera's K and distortion from a calibration file, fitted to a picture of size W, H.
 
-    The file is an npz with K (1, 3, 3) or (3, 3) px, dist (1, 5) or (5,) and size (1, 2) or (2,);
-    dist and size may be left out. A picture of the same shape at another resolution is scaled.
-    UserError for a file that cannot be read or that was made for another shape of picture.
+    UserError for a file of several; else as `read_cameras`.
+    """
+    return read_cameras(path, [size])[0]
+
+
+def read_cameras(path: Path, sizes: Sequence[tuple[int, int]]) -> list[Camera]:
+    """V cameras' K and distortion from a calibration file, fitted to pictures of V sizes W, H.
+
+    The file is an npz with K (V, 3, 3) px, dist (V, 5) and size (V, 2); dist and size may be left
+    out, and V may be 1 or missing where all cameras have one lens. A picture of the same shape at
+    another resolution is scaled. UserError for a file that cannot be read, that holds another
+    number of cameras, or that was made for another shape of picture.
     """
     arrays = archives.read(path, ("K", "dist", "size"))
     try:
         K = arrays["K"].astype(np.float64).reshape(-1, 3, 3)
-        dist = arrays.get("dist", np.zeros(5)).astype(np.float64).reshape(-1, 5)
-        made_for = arrays.get("size", np.array(size)).astype(np.float64).reshape(-1, 2)
+        dist = arrays.get("dist", np.zeros((len(K), 5))).astype(np.float64).reshape(-1, 5)
+        own = np.array(sizes if len(K) == len(sizes) else sizes[:1])
+        made_for = arrays.get("size", own).astype(np.float64).reshape(-1, 2)
     except (KeyError, ValueError) as error:
         cure = "give an npz with K (3, 3), dist (5,) and size (W, H)"
         raise UserError(f"is not a camera file ({error})", path=path, cure=cure) from error
-    if len(K) != 1:
-        raise UserError(f"holds {len(K)} cameras", path=path, cure="give a file with this one's K")
-    if not (np.isfinite(K).all() and K[0, 0, 0] > 0 and K[0, 1, 1] > 0 and (made_for > 0).all()):
+    if len(K) not in (1, len(sizes)) or {len(dist), len(made_for)} != {len(K)}:
+        what = f"holds {len(K)} K, {len(dist)} dist, {len(made_for)} size"
+        each = " or of each" if len(sizes) > 1 else ""
+        raise UserError(what, path=path, cure=f"give those of one camera{each}")
+    if not (np.isfinite(K).all() and (K[:, [0, 1], [0, 1]] > 0).all() and (made_for > 0).all()):
         raise UserError("the focal length or size is not a positive number", path=path)
-    factor = np.asarray(size, dtype=np.float64) / made_for[0]
-    if abs(factor[0] / factor[1] - 1) > 0.02:
-        w, h = (int(v) for v in made_for[0])
-        raise UserError(f"made for {w}x{h} pictures, these are {size[0]}x{size[1]}", path=path)
-    K = np.diag([*factor, 1.0]) @ K[0]
-    return Camera(K=K, size=size, dist=dist[0], source=f"given by --camera {Path(path).name}")
+    cameras = []
+    for v, size in enumerate(sizes):
+        one = v if len(K) > 1 else 0
+        factor = np.asarray(size, dtype=np.float64) / made_for[one]
+        if abs(factor[0] / factor[1] - 1) > 0.02:
+            w, h = (int(x) for x in made_for[one])
+            raise UserError(f"made for {w}x{h} pictures, these are {size[0]}x{size[1]}", path=path)
+        fitted = np.diag([*factor, 1.0]) @ K[one]
+        source = f"given by --camera {Path(path).name}"
+        cameras.append(Camera(K=fitted, size=size, dist=dist[one], source=source))
+    return cameras
 
 
 def pixels_to_rays(xy: np.ndarray, camera: Camera) -> np.ndarray:

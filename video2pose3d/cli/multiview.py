@@ -60,7 +60,8 @@ from video2pose3d.options import CHOICES, Options
     "--camera",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Without --calibration: the lens of all cameras (npz with K, dist, size).",
+    help="Without --calibration: the lens of all cameras, or of each in the clips' order "
+    "(npz with K, dist, size).",
 )
 @click.option(
     "--height",

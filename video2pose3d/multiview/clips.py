@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from video2pose3d import pipeline, tracking
+from video2pose3d import geometry, pipeline, tracking
 from video2pose3d.errors import UserError
 from video2pose3d.lifters import Lifter
 from video2pose3d.multiview import calibrations, doubts, self_calibration
@@ -143,7 +143,10 @@ def process(
 def _lenses(clips: Sequence[Video], options: Options) -> list[View]:
     """Cameras of which the lenses are known, or assumed, but not yet where they stand."""
     names = [name_of(clip.path) for clip in clips]
-    cameras = [pipeline.choose_camera(clip.size, options) for clip in clips]
+    if options.camera is not None:
+        cameras = geometry.read_cameras(options.camera, [clip.size for clip in clips])
+    else:
+        cameras = [pipeline.choose_camera(clip.size, options) for clip in clips]
     return [View(*one, np.eye(3), np.zeros(3)) for one in zip(names, cameras, strict=True)]
 
 
