@@ -30,7 +30,7 @@ VIEWS = 1, 2, 4, 8
 SEQUENCES = 24  # of the benchmark
 COLUMNS = (
     "median mm", "mended", "change %", "mean mm", "mended", "change %", "median px", "mended",
-    "unseen, mm", "MPJPE", "mended", "P-MPJPE", "mended",
+    "unseen, mm", "MPJPE", "mended", "P-MPJPE", "mended", "velocity", "mended",
 )  # fmt: skip
 
 
@@ -58,8 +58,9 @@ def evaluate(
 ) -> Table:
     """Errors of 2D keypoints that were seen, before and after, in mm at the person and in px.
 
-    unseen: the median of those that were filled in; MPJPE, P-MPJPE in mm: of the first view as the
-    lifter has it. data: folder with test.npz. limit: how many pieces; None for all.
+    unseen: the median of those that were filled in; MPJPE, P-MPJPE in mm, velocity (MPJVE) in mm a
+    frame: of the first view as the lifter has it. data: folder with test.npz. limit: how many
+    pieces; None for all.
     """
     mocap = Mocap.read(Path(data) / "test.npz")
     filmed = list(film(mocap, limit))
@@ -156,4 +157,5 @@ def _row(errors: list[np.ndarray], before: Errors, after: Errors) -> tuple[float
         float(np.median(px)), float(np.median(mended_px)),
         float(np.median(unseen)) if len(unseen) else float("nan"),
         mean(before.p1), mean(after.p1), mean(before.p2), mean(after.p2),
+        mean(before.velocity), mean(after.velocity),
     )  # fmt: skip
