@@ -16,8 +16,8 @@ from video2pose3d.lifters import ssr_stf
 from video2pose3d.skeletons import H36M17
 from video2pose3d.structures import Keypoints2D
 from video2pose3d.training import action as action_clips
-from video2pose3d.training import config as training_config
-from video2pose3d.training import downstream, head_config, mesh, publishing
+from video2pose3d.training import config_files, downstream, head_config, mesh, publishing
+from video2pose3d.training.config import TrainingConfig
 
 CONFIG = """
 task = "TASK"
@@ -254,13 +254,13 @@ def test_heads_are_refused_by_several_processes(actions, tmp_path, monkeypatch):
 
 
 def test_shipped_configs_of_heads_are_known_as_such_and_read():
-    names = training_config.shipped(*head_config.DATA)
+    names = config_files.shipped(*head_config.DATA)
     assert {"action_ntu60", "smpl_mesh"} <= set(names)
-    assert training_config.task_of("mocap_small_cpu") not in head_config.DATA
+    assert config_files.task_of("mocap_small_cpu") not in head_config.DATA
     for name in names:
-        assert training_config.task_of(name) in head_config.DATA
+        assert config_files.task_of(name) in head_config.DATA
         with pytest.raises(UserError, match="trains no lifter; use video2pose3d train"):
-            training_config.TrainingConfig.read(name)
+            TrainingConfig.read(name)
         read = downstream.HeadConfig.read(name)
         module = heads.MODULES[read.task]
         module.Model(module.Config(**read.head))
@@ -289,8 +289,8 @@ def test_a_config_that_is_none_is_one_clear_error(tmp_path, change, says):
 def test_a_config_that_is_not_there_is_answered_with_those_that_fit(tmp_path):
     for read, fit in (
         (downstream.HeadConfig.read, {"action_ntu60"}),
-        (training_config.TrainingConfig.read, {"mocap_small_cpu"}),
-        (training_config.task_of, {"action_ntu60", "mocap_small_cpu"}),
+        (TrainingConfig.read, {"mocap_small_cpu"}),
+        (config_files.task_of, {"action_ntu60", "mocap_small_cpu"}),
     ):
         with pytest.raises(UserError) as caught:
             read(tmp_path / "missing.toml")

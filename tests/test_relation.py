@@ -23,7 +23,7 @@ from video2pose3d.keypoints._topdown import normalise, regions
 from video2pose3d.options import Options
 from video2pose3d.report import Clock
 from video2pose3d.skeletons import COCO17, H36M17, h36m_from_coco
-from video2pose3d.training import config as configs
+from video2pose3d.training import config_files as configs
 from video2pose3d.training import relation as training
 from video2pose3d.training.clips import Clips, Data
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from video2pose3d import discovery
 from video2pose3d.errors import UserError
-from video2pose3d.training import config
+from video2pose3d.training import config_files
 from video2pose3d.training.config import Schedule, Stage, TrainingConfig
 
 TINY = """
@@ -29,13 +29,13 @@ windows = 4
 """
 
 
-@pytest.mark.parametrize("name", config.shipped(config.LIFT))
+@pytest.mark.parametrize("name", config_files.shipped(config_files.LIFT))
 def test_shipped_configs_are_found_by_name_and_fit_their_lifters(name):
     found = TrainingConfig.read(name)
     module = discovery.load("lifters", found.lifter)
     assert isinstance(found.model_config(), module.Config)
     assert found.data.name in discovery.names("datasets")
-    text = (config.CONFIGS / f"{name}.toml").read_text()
+    text = (config_files.CONFIGS / f"{name}.toml").read_text()
     assert text.startswith("# ")  # the table and the row it aims at, or what it is for
 
 

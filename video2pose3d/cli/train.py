@@ -33,7 +33,8 @@ def command(
     """
     from video2pose3d.networks import choose_device
     from video2pose3d.training import downstream, loop, pose_relation, publishing, relation
-    from video2pose3d.training.config import LIFT, TrainingConfig, task_of
+    from video2pose3d.training.config import TrainingConfig
+    from video2pose3d.training.config_files import LIFT, task_of
 
     task, where = task_of(config), choose_device(device)
     if task == LIFT:

@@ -11,7 +11,8 @@ from torch import nn
 from video2pose3d.errors import UserError
 from video2pose3d.heads.smpl import LossWeights
 from video2pose3d.training import action, mesh
-from video2pose3d.training.config import find, make_lifter, read_table
+from video2pose3d.training.config import make_lifter
+from video2pose3d.training.config_files import find, read_table
 
 DATA = {"action": action.Data, "smpl": mesh.Data}  # by task
 Task = action.ActionTask | mesh.MeshTask

@@ -21,7 +21,8 @@ from video2pose3d import relate, weights
 from video2pose3d.datasets.mocap import Mocap
 from video2pose3d.errors import UserError
 from video2pose3d.training.batches import RigBatches, read_mocap
-from video2pose3d.training.config import RunConfig, find, read_table, run_table
+from video2pose3d.training.config import RunConfig, run_table
+from video2pose3d.training.config_files import find, read_table
 from video2pose3d.training.hooks import read_checkpoint
 from video2pose3d.training.loop import autocast, changed, per_step, run
 from video2pose3d.training.publishing import shipped_weights

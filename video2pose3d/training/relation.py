@@ -26,7 +26,7 @@ from video2pose3d.keypoints import relation
 from video2pose3d.keypoints._topdown import normalise
 from video2pose3d.training import checkpoints
 from video2pose3d.training.clips import Clips, Data
-from video2pose3d.training.config import find, read_table
+from video2pose3d.training.config_files import find, read_table
 from video2pose3d.training.epochs import Run, descend, train
 from video2pose3d.training.relation_scores import scores
 
