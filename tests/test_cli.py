@@ -171,6 +171,17 @@ def test_a_folder_that_cannot_be_is_told_before_the_clip_is_watched(program, tmp
     assert done.stderr == f"error: {clip / 'out' / 'clip'}: cannot be made: {clip} is a file\n"
 
 
+def test_results_never_replace_their_own_input(program, tmp_path):
+    (tmp_path / "overlay").mkdir()
+    clip = figures.write_clip(tmp_path / "overlay" / "overlay.mp4", frames=4)
+    before = clip.read_bytes()
+    for command in (["run", clip], ["multiview", clip, clip]):
+        done = program(*command, "-o", tmp_path, "--overwrite")
+        assert done.exit_code == NOTHING_DONE
+        assert "lies where its own results would go; give another --output" in done.stderr
+    assert clip.read_bytes() == before
+
+
 def test_a_bug_in_one_video_leaves_the_others_alone(program, tmp_path, monkeypatch):
     clips = [figures.write_clip(tmp_path / name, frames=4) for name in ("a.mp4", "b.mp4")]
     detect = figures.Detector.detect

@@ -15,6 +15,7 @@ from video2pose3d.report import Clock
 from video2pose3d.results import Result
 from video2pose3d.structures import Keypoints2D, Track
 
+_FAR = 1e6  # px: nothing is seen so far away
 _KEYS: dict[str, type] = {
     "keypoints_2d": np.float32,
     "scores_2d": np.float32,
@@ -77,7 +78,7 @@ def read(path: Path) -> tuple[list[Keypoints2D], np.ndarray]:
     if not (xy.shape[0] and xy.shape[1]):
         raise UserError("holds nobody", path=path)
 
-    seen = np.isfinite(xy).all(axis=-1) & np.isfinite(scores)
+    seen = (np.abs(xy) < _FAR).all(axis=-1) & np.isfinite(scores)
     xy = np.where(seen[..., None], xy, 0)
     scores = np.where(seen, scores, 0).clip(0, 1)
     if skeleton is skeletons.COCO17:

@@ -173,11 +173,16 @@ def render(
     return files
 
 
-def check_folder(folder: Path) -> None:
-    """UserError where files could not be written into `folder`; makes nothing.
+def check_folder(folder: Path, *inputs: Path) -> None:
+    """UserError where files could not be written into `folder`, or might replace one of the inputs;
+    makes nothing.
 
     To be told before a clip is watched, not after.
     """
+    for path in inputs:
+        if os.path.dirname(os.path.realpath(path)) == os.path.realpath(folder):
+            what = "lies where its own results would go"
+            raise UserError(what, path=path, cure="give another --output")
     nearest = next(p for p in (folder, *folder.absolute().parents) if os.path.exists(p))
     if not os.path.isdir(nearest):
         raise UserError(f"cannot be made: {nearest} is a file", path=folder)

@@ -67,7 +67,7 @@ class Worker:
             clip = pipeline.open_clip(job.source, self.options)
             ended = _finished_before(job, self.options, self.saving, self.when_there)
             if ended is None:
-                check_folder(job.folder)
+                check_folder(job.folder, Path(job.source))
         except UserError as error:
             return _failed(job, error, begun)
         if ended is None:

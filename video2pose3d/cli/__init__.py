@@ -78,6 +78,11 @@ class Program(click.Group):
         sys.exit(status if isinstance(status, int) else 0)
 
 
+def counted(number: int | None, one: str, many: str) -> str:
+    """1 person, 2 people, no person."""
+    return f"{number or 'no'} {many if number and number > 1 else one}"
+
+
 def say_error(error: UserError) -> None:
     """An error as one line on stderr, and with -v the traceback before it."""
     if logging.getLogger("video2pose3d").isEnabledFor(logging.DEBUG):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from video2pose3d.cli import NOTHING_DONE, SOME_FAILED, _options
+from video2pose3d.cli import NOTHING_DONE, SOME_FAILED, _options, counted
 from video2pose3d.cli._memory import keep_flat
 from video2pose3d.cli._progress import Bars
 from video2pose3d.options import Options
@@ -80,11 +80,10 @@ def _say(outcome: Outcome, values: dict[str, Any]) -> None:
     elif outcome.status == "skipped":
         click.echo(f"{outcome.job.folder}: finished before, skipped", err=True)
     else:
-        people = "no person" if not outcome.people else f"{outcome.people} people"
-        people = "1 person" if outcome.people == 1 else people
+        people = counted(outcome.people, "person", "people")
         names = ", ".join(file.name for file in outcome.files)
         click.echo(
-            f"{outcome.job.folder}: {people} in {outcome.frames} frames, "
+            f"{outcome.job.folder}: {people} in {counted(outcome.frames, 'frame', 'frames')}, "
             f"{outcome.seconds:.1f} s: {names}"
         )
 

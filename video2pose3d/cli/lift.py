@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from video2pose3d.cli import _options
+from video2pose3d.cli import _options, counted
 
 
 @click.command("lift")
@@ -45,4 +45,5 @@ def command(keypoints2d: Path, output: Path, overwrite: bool, **values: Any) -> 
         summary = {"poses": str(output), "people": people, "report": result.report}
         click.echo(json.dumps(summary, indent=2))
     elif not values["quiet"]:
-        click.echo(f"{output}: {people} people in {len(result.timestamps)} frames")
+        what = counted(people, "person", "people")
+        click.echo(f"{output}: {what} in {counted(len(result.timestamps), 'frame', 'frames')}")

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from video2pose3d.cli import _options
+from video2pose3d.cli import _options, counted
 from video2pose3d.cli._memory import keep_flat
 from video2pose3d.cli._progress import Bars
 from video2pose3d.options import CHOICES, Options
@@ -103,7 +103,7 @@ def command(
     folder = output / name_of(Path(clips[0]))
     if (folder / "poses.npz").exists() and not values["overwrite"]:
         raise UserError("is there already", path=folder / "poses.npz", cure="add --overwrite")
-    check_folder(folder)
+    check_folder(folder, *map(Path, clips))
     keep_flat()
     saving = Saving(values["exports"], values["overlay"], values["animation"], values["viewer"])
     with Bars(folder.name, quiet=values["quiet"]) as progress:
@@ -125,6 +125,8 @@ def command(
         }
         click.echo(json.dumps(summary, indent=2))
     elif not values["quiet"]:
-        people = "1 person" if len(result.people) == 1 else f"{len(result.people)} people"
+        people = counted(len(result.people), "person", "people")
         names = ", ".join(file.name for file in files)
-        click.echo(f"{folder}: {people} in {len(result.timestamps)} frames: {names}")
+        click.echo(
+            f"{folder}: {people} in {counted(len(result.timestamps), 'frame', 'frames')}: {names}"
+        )
