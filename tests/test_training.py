@@ -145,3 +145,24 @@ def test_bent_people_have_their_bones_and_their_knees_in_front():
         )
         hinge = (np.cross(knee - hip, ankle - knee) * left).sum(axis=-1)
         assert hinge.min() > -0.005
+
+
+def test_other_people_have_bones_of_their_own_within_the_recipe_left_as_right():
+    joints = np.stack([walk(30)] * 50)
+    recipe = data.Recipe(size=(0.9, 1.1), bones=(0.95, 1.05), hips=(1.0, 1.0))
+    others = bodies.reshape(joints, np.random.default_rng(0), recipe)
+    parents, children = np.array(H36M17.bones).T
+
+    def lengths(of: np.ndarray) -> np.ndarray:
+        return np.linalg.norm(of[:, :, children] - of[:, :, parents], axis=-1)
+
+    factor = lengths(others) / lengths(joints)  # (people, frames, bones)
+    np.testing.assert_allclose(factor, factor[:, :1] * np.ones_like(factor))  # in every frame
+    factor = factor[:, 0]
+    both = [children.tolist().index(H36M17.mirror[child]) for child in children]
+    np.testing.assert_allclose(factor, factor[:, both])
+    knee, hip = (children.tolist().index(H36M17.index(j)) for j in ("left_knee", "left_hip"))
+    assert 0.9 <= factor[:, hip].min() < 0.92 < 1.08 < factor[:, hip].max() <= 1.1  # size alone
+    own = factor[:, knee] / factor[:, hip]
+    assert 0.95 <= own.min() < 0.96 < 1.04 < own.max() <= 1.05
+    np.testing.assert_allclose(others[..., 2].min(axis=2), joints[..., 2].min(axis=2), atol=1e-9)

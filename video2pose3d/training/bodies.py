@@ -9,6 +9,7 @@ import numpy as np
 
 from video2pose3d.geometry import rotate, rotation_about, unit
 from video2pose3d.skeletons import H36M17
+from video2pose3d.training.recipe import Recipe
 
 J = H36M17.index
 MIRROR = list(H36M17.mirror)
@@ -31,13 +32,13 @@ def splice_upper_body(lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
     return spliced
 
 
-def reshape(joints: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def reshape(joints: np.ndarray, rng: np.random.Generator, recipe: Recipe) -> np.ndarray:
     """Other people: bones scaled along the tree, left as right; the floor stays where it was."""
     B, n = len(joints), len(H36M17)
-    factor = rng.uniform(0.88, 1.12, (B, n))
-    factor[:, H36M17.indices("left_hip", "right_hip")] = rng.uniform(0.8, 1.3, (B, 1))
+    factor = rng.uniform(*recipe.bones, (B, n))
+    factor[:, H36M17.indices("left_hip", "right_hip")] = rng.uniform(*recipe.hips, (B, 1))
     both = np.minimum(np.arange(n), MIRROR)
-    factor = factor[:, both] * rng.uniform(0.94, 1.06, (B, 1))
+    factor = factor[:, both] * rng.uniform(*recipe.size, (B, 1))
     shaped = joints.copy()
     for parent, child in H36M17.bones:  # parents come before their children
         bone = joints[:, :, child] - joints[:, :, parent]

@@ -65,7 +65,7 @@ class Sampler:
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Somebody's joints and where a detector points, (B, T, J, 3) Z up; and (B, T) weights."""
         joints, weights = self._motion(rng, B, T)
-        joints = reshape(joints, rng)
+        joints = reshape(joints, rng, self.recipe)
         joints = bend(joints, rng, self.recipe.bend)
         joints = turn_over(joints, rng, self.recipe.tilt)
         return joints, detector_points(joints, rng), weights

@@ -14,6 +14,9 @@ class Recipe:
     splice: float = 0.25  # share of windows with the upper body of another clip
     bend: float = 0.35  # share of windows with legs, trunk or arms bent further: squats, sitting
     tilt: float = 0.08  # share of windows turned over: lying, hanging, rolling
+    size: tuple[float, float] = (0.94, 1.06)  # of the body, times that of the performer
+    bones: tuple[float, float] = (0.88, 1.12)  # each bone's length by itself, left as right
+    hips: tuple[float, float] = (0.8, 1.3)  # how far apart they are
     distance: tuple[float, float] = (1.8, 12.0)
     from_above: float = 0.12  # share of cameras that look down steeply
     focal_error: tuple[float, float] = (0.75, 1.33)  # true over assumed focal length
