@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from video2pose3d import keypoints2d
 from video2pose3d.cli import COMMANDS, NOTHING_DONE, WRONG_USAGE, evaluate, video2pose3d
 from video2pose3d.networks import Networks
+from video2pose3d.skeletons import H36M17
 
 
 @pytest.fixture
@@ -247,6 +249,18 @@ def test_lift_export_and_render(program, tmp_path):
     assert done.exit_code == 0, done.output
     assert (tmp_path / "made" / "overlay.mp4").exists()
     assert (tmp_path / "made" / "animation.mp4").exists()
+
+
+def test_a_keypoint_that_is_nowhere_near_the_picture_was_not_seen(tmp_path):
+    path, boxes = tmp_path / "keypoints.npz", np.array([figures.box_at(0, 0)] * 3, np.float32)
+    xy, scores = figures.Keypoints().predict([], boxes)
+    xy[1, 9] = 1e38
+    about = {"image_size": figures.SIZE, "fps": 25.0, "skeleton": "coco17"}
+    np.savez(path, keypoints_2d=xy, scores_2d=scores, **about)
+    (person,), _ = keypoints2d.read(path)
+    wrist = H36M17.index("left_wrist")
+    assert person.scores[:, wrist].astype(bool).tolist() == [True, False, True]
+    assert np.abs(person.xy).max() < max(figures.SIZE)
 
 
 @pytest.mark.parametrize("content", ["text", "zip without arrays", "half of it"])
