@@ -13,6 +13,7 @@ from test_training_windows import sequence
 
 from video2pose3d import discovery, lifters
 from video2pose3d.errors import UserError
+from video2pose3d.files import alone_in
 from video2pose3d.training import hooks, loop, optimisers
 from video2pose3d.training.config import Data, Optimiser, Schedule, Stage, TrainingConfig
 from video2pose3d.training.loop import train
@@ -191,6 +192,14 @@ def test_a_checkpoint_of_another_config_or_of_nobody_is_one_clear_error(folder, 
     (folder / "out" / "last.pt").write_bytes(b"nothing of the kind")
     with pytest.raises(UserError, match="not a checkpoint of this program"):
         train(config, folder, folder / "out", threads=1)
+
+
+def test_two_runs_never_share_a_folder(folder, config):
+    output = folder / "run"
+    with alone_in(output), pytest.raises(UserError, match="another run is at work there"):
+        train(config, folder, output, threads=1)
+    assert list(output.iterdir()) == []
+    assert train(config, folder, output, threads=1).exists()  # it is free again
 
 
 def test_a_checkpoint_runs_no_code(folder, config):

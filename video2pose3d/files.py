@@ -1,13 +1,19 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all, and folders that one process has to itself."""
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from video2pose3d.errors import UserError
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
 
 
 @contextmanager
@@ -28,3 +34,28 @@ def replacing(path: Path) -> Iterator[Path]:
     except OSError as error:
         why = error.strerror or error
         raise UserError(f"can't be written: {why}", path=path, cure="try another folder") from error
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Make the folder where it is missing, and keep out all others who ask for it so.
+
+    The system gives it free when the process ends, however it does. Nobody is kept out where the
+    system or the disk knows no locks. UserError where another has it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if fcntl is None:
+        yield
+        return
+    place = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            cure = "wait for its end, stop it, or give another --output"
+            raise UserError("another run is at work there", path=folder, cure=cure) from error
+        except OSError:
+            pass
+        yield
+    finally:
+        os.close(place)

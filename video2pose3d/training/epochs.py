@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from video2pose3d.errors import UserError
+from video2pose3d.files import alone_in
 from video2pose3d.training import checkpoints
 from video2pose3d.training.hooks import Log
 
@@ -70,20 +71,20 @@ def train(
     learn: one epoch, gives its mean loss; measure: what is reported after it. Returns the path of
     the checkpoint, last.pt; log.csv is beside it.
     """
-    output.mkdir(parents=True, exist_ok=True)
     checkpoint = output / "last.pt"
-    if checkpoint.exists():
-        run.load(checkpoint)
-        log.info("goes on from epoch %d", run.epoch)
-    rows = Log(output / "log.csv")
-    while run.epoch < epochs:
-        rng = np.random.default_rng([seed, run.epoch])
-        torch.manual_seed(int(rng.integers(2**31)))  # of drop path
-        loss = learn(rng)
-        run.epoch += 1
-        run.scores = measure()
-        run.save(checkpoint)
-        rows.write({"epoch": run.epoch, "loss": round(loss, 6), **run.scores})
+    with alone_in(output):
+        if checkpoint.exists():
+            run.load(checkpoint)
+            log.info("goes on from epoch %d", run.epoch)
+        rows = Log(output / "log.csv")
+        while run.epoch < epochs:
+            rng = np.random.default_rng([seed, run.epoch])
+            torch.manual_seed(int(rng.integers(2**31)))  # of drop path
+            loss = learn(rng)
+            run.epoch += 1
+            run.scores = measure()
+            run.save(checkpoint)
+            rows.write({"epoch": run.epoch, "loss": round(loss, 6), **run.scores})
     return checkpoint
 
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TypeVar
 
 import torch
+from mmengine.dist import get_rank
 from mmengine.hooks import Hook
 from mmengine.model import BaseModel
 from torch import Tensor, nn
 
 from video2pose3d.errors import UserError
+from video2pose3d.files import alone_in
 from video2pose3d.skeletons import Skeleton
 from video2pose3d.training import losses
 from video2pose3d.training.batches import Batches
@@ -126,29 +129,29 @@ def run(
     hooks: Sequence[Hook] = (),
 ) -> Path:
     """Learn a task, whose `lifter` is what ships, to the end; the checkpoint's path."""
-    output.mkdir(parents=True, exist_ok=True)
-    average = make_average(config.optimiser)
-    facts = {
-        "normalisation": batches.normalisation,
-        "unit": batches.unit,
-        "windows_seen": str(config.windows_at(batches.steps, batches.steps) * per_step(config)),
-    }
-    checkpoints = Checkpoints(output / "last.pt", average, facts)
-    runner = make_runner(
-        task,
-        make_optimiser(task, config.optimiser),
-        batches,
-        config,
-        [
-            Rate(config.schedule, config.optimiser.lr),
-            *hooks,
-            *([] if average is None else [average]),
-            checkpoints,
-            Reports(checkpoints, watch, config, per_step(config)),
-        ],
-        output,
-        device,
-    )
-    runner.train()
-    part()  # not before the checkpoint is written
+    with alone_in(output) if get_rank() == 0 else nullcontext():
+        average = make_average(config.optimiser)
+        facts = {
+            "normalisation": batches.normalisation,
+            "unit": batches.unit,
+            "windows_seen": str(config.windows_at(batches.steps, batches.steps) * per_step(config)),
+        }
+        checkpoints = Checkpoints(output / "last.pt", average, facts)
+        runner = make_runner(
+            task,
+            make_optimiser(task, config.optimiser),
+            batches,
+            config,
+            [
+                Rate(config.schedule, config.optimiser.lr),
+                *hooks,
+                *([] if average is None else [average]),
+                checkpoints,
+                Reports(checkpoints, watch, config, per_step(config)),
+            ],
+            output,
+            device,
+        )
+        runner.train()
+        part()  # not before the checkpoint is written
     return checkpoints.path
