@@ -24,6 +24,7 @@ _FAR = 0.1  # metres at which a joint is half an outlier: detectors are sure to 
 _CHANGE = 3.0  # to begin or to end an exchange, at the clip's ends too
 _EXCHANGED = 6.0  # a second: detectors are mostly right
 _LONGEST_STEP = 0.25  # seconds that count between frames
+_HINT = 0.3  # joints at which a view is asked whether it has limbs exchanged
 
 
 def mend(group: Group, views: Sequence[View], times: np.ndarray) -> Group:
@@ -47,13 +48,16 @@ def find(sights: Sights, times: np.ndarray) -> np.ndarray:
         return exchanged
     price = _EXCHANGED * np.minimum(np.diff(times, prepend=times[:1]), _LONGEST_STEP)
     for _ in range(views * len(LIMBS)):
-        costs = _costs(sights)
+        points = np.nan_to_num(triangulate(sights))
+        costs = _beside(sights, points).sum(axis=0)
         paths = np.zeros_like(exchanged)
         gains = np.zeros((views, len(LIMBS)))
-        for v in range(views):
+        for v in _candidates(sights, points):
             other = np.zeros_like(exchanged)
             other[v] = True
-            gain = costs - _costs(_exchanged(sights, other))  # (T, L)
+            changed = _exchanged(sights, other)
+            moved = np.nan_to_num(triangulate(changed))
+            gain = costs - _beside(changed, moved).sum(axis=0)  # (T, L)
             for limb in range(len(LIMBS)):
                 toll = np.where(exchanged[v, :, limb], -price, price)
                 paths[v, :, limb], gains[v, limb] = _path(gain[:, limb] - toll)
@@ -79,17 +83,27 @@ def _exchanged(sights: Sights, where: np.ndarray) -> Sights:
     return replace(sights, rays=rays, scores=scores)
 
 
-def _costs(sights: Sights) -> np.ndarray:
-    """(T, L) how many joints of each limb pair views see elsewhere, by score; 0 where too few."""
-    points = np.nan_to_num(triangulate(sights))
+def _candidates(sights: Sights, points: np.ndarray) -> np.ndarray:
+    """The views in which an exchange may pay: exchanged, they see limbs of points (T, J, 3) better.
+
+    To ask all of them, by triangulating anew, takes a while where there are many.
+    """
+    other = _exchanged(sights, np.ones((*sights.scores.shape[:2], len(LIMBS)), dtype=bool))
+    better = _beside(sights, points) - _beside(other, points)
+    return np.flatnonzero((better.clip(0).sum(axis=1) > _HINT).any(axis=-1))
+
+
+def _beside(sights: Sights, points: np.ndarray) -> np.ndarray:
+    """(V, T, L) how many joints of each limb pair a view sees elsewhere than points (T, J, 3) are,
+    by score; 0 where too few see them."""
     depth = np.maximum(sights.in_cameras(points)[..., 2], NEAREST)
     far = (sights.residuals(points) ** 2).sum(axis=-1) * (depth / _FAR) ** 2
-    costs = np.zeros((sights.scores.shape[1], len(LIMBS)))
+    costs = np.zeros((*sights.scores.shape[:2], len(LIMBS)))
     for limb, pairs in enumerate(LIMBS):
         sure = sights.scores[..., pairs].min(axis=-1)  # (V, T, pairs)
         sure = sure * ((sure > _SEEN).sum(axis=0) >= _LEAST)
         outlying = (far / (1 + far))[..., pairs].sum(axis=-1)
-        costs[:, limb] = (sure**2 * outlying).sum(axis=(0, 2))
+        costs[..., limb] = (sure**2 * outlying).sum(axis=-1)
     return costs
 
 

@@ -33,6 +33,8 @@ def settle(views: Sequence[View], people: Sequence[Sights]) -> tuple[list[View],
     if len(views) < _MAJORITY or not people:
         return list(views), []
     sights = _spread(people)
+    if _apart(sights) < _BESIDE / 3:  # a camera far beside the others is beside all of them, too
+        return list(views), []
     shifts = np.stack([_shift(sights, v) for v in range(len(views))])  # (V, 3)
     sizes = np.linalg.norm(shifts[:, :2], axis=-1)
     worst = int(sizes.argmax())
@@ -79,6 +81,14 @@ def _shift(sights: Sights, v: int) -> tuple[float, float, float]:
     beside = -sights.residuals(np.nan_to_num(joints))[v][sure]
     x, y = np.median(beside, axis=0)
     return float(x), float(y), float(np.median(np.linalg.norm(beside, axis=-1)))
+
+
+def _apart(sights: Sights) -> float:
+    """By how much one camera sees everybody beside where all of them do, at most."""
+    beside = sights.residuals(np.nan_to_num(triangulate(sights)))
+    sure = sights.scores > _SURE
+    medians = [np.median(b[s], axis=0) for b, s in zip(beside, sure, strict=True) if s.any()]
+    return float(np.linalg.norm(medians, axis=-1).max(initial=0.0)) if medians else 0.0
 
 
 def _error(sights: Sights) -> float:
