@@ -6,6 +6,7 @@ Every node has this program and the same files under the same paths.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import sys
 import threading
@@ -34,13 +35,15 @@ class OnRay:
         try:
             import ray
         except ImportError as error:
-            raise UserError("Ray is not installed", cure="pip install ray") from error
+            raise UserError(
+                "Ray is not installed", cure="pip install 'video2pose3d[ray]'"
+            ) from error
         self.ray, self.make = ray, make
         self.doing: dict[Any, Any] = {}  # actor → what it will answer
         try:
-            own = {"include_dashboard": False} if address == HERE else {}
-            ray.init(address, logging_level="ERROR", **own)
-        except (ConnectionError, ValueError, RuntimeError) as error:
+            own: dict[str, Any] = {"include_dashboard": False} if address == HERE else {}
+            ray.init(address, logging_level=logging.ERROR, **own)
+        except Exception as error:  # it raises just that when a node does not start
             what = f"no Ray cluster ({str(error).splitlines()[0]})"
             raise UserError(what, path=address, cure=f"start one, or give {HERE}") from error
         total = ray.cluster_resources()
