@@ -25,7 +25,10 @@ from video2pose3d.relate.network import Config, Mended, Model, mirror
 from video2pose3d.skeletons import H36M17
 from video2pose3d.structures import Camera, Keypoints2D
 
-__all__ = ["Config", "Mended", "Model", "Relation", "load", "mend", "mend_views", "save"]
+__all__ = [
+    "Config", "Mended", "Model", "Relation", "filled", "load", "mend", "mend_views",
+    "mend_windows", "save",
+]  # fmt: skip
 
 FORMAT = "video2pose3d relation 1"
 # The score of a joint that was filled in: lifters look at it, but neither normalisation nor
@@ -92,17 +95,25 @@ def _mend(
     shown = [seen_rays(*one) for one in zip(xy, scores, cameras, strict=True)]
     rays, sure = (np.stack(part, axis=1) for part in zip(*shown, strict=True))  # (N, V, J, ...)
     (found,) = blended(
-        relation.frames, [(frames, fps)], [rays], [sure], partial(_mend_windows, relation)
+        relation.frames, [(frames, fps)], [rays], [sure], partial(mend_windows, relation)
     )
     flat = np.concatenate([found, np.ones((*found.shape[:-1], 1))], axis=-1)
     xy = np.stack([project(flat[:, v], camera) for v, camera in enumerate(cameras)])
+    return xy.astype(np.float32), filled(scores).astype(np.float32)
+
+
+def filled(scores: np.ndarray) -> np.ndarray:
+    """Scores (..., J) of mended keypoints, which had these: FILLED instead of 0 in frames that
+    show something of the person."""
     there = (scores > 0).any(axis=-1, keepdims=True)
-    scores = np.where((scores == 0) & there, FILLED, scores)
-    return xy.astype(np.float32), scores.astype(np.float32)
+    return np.where((scores == 0) & there, FILLED, scores)
 
 
-def _mend_windows(relation: Relation, rays: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """rays (B, T, V, J, 2), scores (B, T, V, J) → rays."""
+def mend_windows(relation: Relation, rays: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """Mended rays, of windows no longer than `relation.frames`.
+
+    rays: (B, T, V, J, 2) x/z, y/z in each view's CAMERA; scores: (B, T, V, J), 0 = not seen.
+    """
     inputs = prepare(rays, scores)
     x = torch.from_numpy(inputs.x).to(relation.device)
     with torch.inference_mode():

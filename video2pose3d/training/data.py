@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from video2pose3d import relate
 from video2pose3d.datasets.mocap import Mocap
 from video2pose3d.lifters._windows import normalise
 from video2pose3d.skeletons import H36M17
@@ -17,6 +18,7 @@ from video2pose3d.training.bodies import bend, reshape, splice_upper_body, turn_
 from video2pose3d.training.cameras import Cameras
 from video2pose3d.training.detector import detect, detector_points
 from video2pose3d.training.recipe import Recipe
+from video2pose3d.weights import find
 
 MIRROR = list(H36M17.mirror)
 
@@ -47,6 +49,9 @@ class Sampler:
     def __init__(self, mocap: Mocap, recipe: Recipe, seed: int):
         self.mocap, self.recipe, self.seed = mocap, recipe, seed
         self.clip_weight = clip_weights(mocap)
+        self.relation = None
+        if recipe.mended:
+            self.relation = relate.load(find("pose_relation", kind="relation"))
 
     def batch(self, n: int, B: int, T: int) -> Batch:
         rng = np.random.default_rng([self.seed, n])
@@ -56,9 +61,22 @@ class Sampler:
         rays, scores = detect(joints, points, rng, self.recipe)
         rays = rays * camera.focal_error[:, None, None, None]
         scores = np.where(weights[..., None] > 0, scores, 0.0)
+        rays, scores = self._some_mended(rays, scores, rng)
         inputs, R = normalise(rays, scores)
         targets = (joints - joints[:, :, :1]) @ R[:, None].transpose(0, 1, 3, 2)
         return Batch(inputs, targets.astype(np.float32), weights.astype(np.float32))
+
+    def _some_mended(
+        self, rays: np.ndarray, scores: np.ndarray, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """rays (B, T, J, 2) and scores (B, T, J), in some windows as --relate hands them on."""
+        if self.relation is None:
+            return rays, scores
+        some = rng.random(len(rays)) < self.recipe.mended
+        if some.any():
+            found = relate.mend_windows(self.relation, rays[some, :, None], scores[some, :, None])
+            rays[some], scores[some] = found[:, :, 0], relate.filled(scores[some])
+        return rays, scores
 
     def people(
         self, rng: np.random.Generator, B: int, T: int

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 from safetensors.torch import save_file
@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from video2pose3d import lifters, weights
 from video2pose3d.errors import UserError
 from video2pose3d.files import replacing
+from video2pose3d.lifters import ssr_stf
+from video2pose3d.training import growing
 from video2pose3d.training.config import TrainingConfig
 from video2pose3d.training.hooks import read_checkpoint
 
@@ -84,7 +86,7 @@ def _save_backbone(path: Path, name: str, model: nn.Module, about: Mapping[str, 
 def begin_with(model: nn.Module, name: str) -> Path:
     """Copy the weights of a published lifter, or of a pre-trained backbone, into a model.
 
-    Returns their file.
+    Those of a narrower SSR-STF are widened, see `training.growing`. Returns their file.
     """
     file = weights.find(name, kind="lifter", offline=True)
     header, tensors = lifters.read(file)
@@ -93,12 +95,23 @@ def begin_with(model: nn.Module, name: str) -> Path:
     whole = header["format"] == lifters.FORMAT
     expected = set(model.state_dict()) if whole else backbone(model)
     try:
+        if whole and _is_narrower(header, model):
+            tensors = growing.widened(tensors, model)
         model.load_state_dict(tensors, strict=False)
-    except RuntimeError as error:
+    except (ValueError, RuntimeError) as error:
         raise _unfit(str(error).splitlines()[-1].strip(), file) from error
     if set(tensors) != expected:
         raise _unfit(f"{', '.join(sorted(set(tensors) ^ expected)[:3])}", file)
     return file
+
+
+def _is_narrower(header: Mapping[str, str], model: nn.Module) -> TypeGuard[ssr_stf.Model]:
+    """Whether weights are of the same SSR-STF as a model, with fewer channels and heads."""
+    if header["lifter"] != "ssr_stf" or not isinstance(model, ssr_stf.Model):
+        return False
+    has, wanted = ssr_stf.Config(**json.loads(header["config"])), model.config
+    k = wanted.C // has.C
+    return k > 1 and wanted.heads == k * has.heads
 
 
 def _unfit(what: str, file: Path) -> UserError:

@@ -23,3 +23,4 @@ class Recipe:
     noise: tuple[float, float] = (0.003, 0.035)  # level of the detector's errors, metres
     clean: float = 0.06  # share of windows without noise
     faults: float = 1.0  # how often joints, limbs and frames are lost, swapped or cut off
+    mended: float = 0.0  # share of windows whose keypoints --relate's network has mended
