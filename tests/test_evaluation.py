@@ -18,7 +18,12 @@ from video2pose3d.errors import UserError
 from video2pose3d.evaluation import detector, filming, mocap, result
 from video2pose3d.evaluation.scores import Errors, Score, Table
 from video2pose3d.lifters import Lifter, ssr_stf
-from video2pose3d.skeletons import H36M17
+from video2pose3d.multiview.centres import joint_centres
+from video2pose3d.skeletons import COCO17, H36M17
+
+# What of Human3.6M's joints stands for a COCO point that it has not.
+FACE = "left_eye", "right_eye", "left_ear", "right_ear"
+JOINT = {"nose": "neck", **dict.fromkeys(FACE, "head")}
 
 
 class Flat(nn.Module):
@@ -226,6 +231,25 @@ def test_where_the_person_stands_does_not_count(tmp_path):
     lifted, moved = result.evaluate(*write(tmp_path, truth, found, np.ones(found.shape[:2], bool)))
     assert lifted.mpjpe < 0.01
     assert moved.mpjpe < 0.01  # the world's turn is undone
+
+
+def test_limbs_stand_beside_a_detector_s_points_and_beside_the_centres_of_their_joints(tmp_path):
+    points = detector.points(walk(30))  # where a COCO detector points at somebody who walks
+    coco = np.stack([points[:, H36M17.index(JOINT.get(name, name))] for name in COCO17.joints], 1)
+    coco[3, COCO17.index("left_wrist")] = np.nan  # not triangulated then
+    turn = Rotation.from_euler("xyz", [40, 50, 60], degrees=True).as_matrix()
+    np.savez(tmp_path / "theirs.npz", person0_xyz_m=coco @ turn.T + 3)
+    joints = joint_centres(points)[None]
+    poses, _ = write(tmp_path, points[:, None], joints, np.ones(joints.shape[:2], bool))
+    limbs, _, centres, _ = result.evaluate_limbs(poses, tmp_path / "theirs.npz")
+    assert (limbs.name, centres.name) == (
+        "person 1, limbs, as lifted",
+        "person 1, centres, as lifted",
+    )
+    assert limbs.frames == centres.frames == 29
+    assert centres.p_mpjpe < 0.01
+    assert 5 < limbs.p_mpjpe < 15  # hips and shoulders of the surface
+    assert np.isnan(limbs.mpjpe)
 
 
 def test_files_that_do_not_belong_together_are_one_clear_error(tmp_path):

@@ -71,6 +71,19 @@ def test_scores_are_scores_and_what_is_not_seen_is_nothing(folder):
     assert np.abs(inputs[..., :2]).max() <= 4
 
 
+def test_some_windows_come_as_relate_hands_them_on(folder):
+    plain, some, every = (sampler(folder, mended=m).batch(0, 32, 27) for m in (0.0, 0.5, 1.0))
+    np.testing.assert_array_equal(plain.weights, some.weights)
+    same = (plain.inputs == some.inputs).all(axis=(1, 2, 3))
+    assert 8 < same.sum() < 24
+    scores = every.inputs[..., 2]
+    seen = (scores > 0).any(axis=2)
+    assert (scores[seen] > 0).all()  # what was not seen is filled in
+    assert (plain.inputs[..., 2][seen] == 0).any()
+    np.testing.assert_array_equal(scores[~seen], 0)
+    assert np.linalg.norm(plain.targets - every.targets, axis=-1).max() < 0.2  # another way to look
+
+
 def test_targets_lie_where_the_inputs_are_seen(folder):
     batch = sampler(folder, **EXACT).batch(0, 64, 9)
     counts = batch.weights > 0

@@ -158,11 +158,11 @@ def named(name: str, path: object = None) -> Skeleton:
 def h36m_from_coco(xy: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """COCO keypoints as the Human3.6M joints that lifters take.
 
-    xy: (..., 17, 2) px in COCO order; scores: (..., 17). Returns the same in H36M17 order; a joint
-    made of several is their mean and as sure as the least sure of them.
+    xy: (..., 17, 2) px in COCO order, or points in space, (..., 17, 3); scores: (..., 17). Returns
+    the same in H36M17 order; a joint made of several is their mean and as sure as the least sure.
     """
     sources = [_H36M_FROM_COCO.get(joint, (joint,)) for joint in H36M17.joints]
-    out_xy = np.empty((*xy.shape[:-2], len(H36M17), 2), dtype=np.float32)
+    out_xy = np.empty((*xy.shape[:-2], len(H36M17), xy.shape[-1]), dtype=np.float32)
     out_scores = np.empty((*scores.shape[:-1], len(H36M17)), dtype=np.float32)
     for j, names in enumerate(sources):
         index = COCO17.indices(*names)

@@ -288,7 +288,7 @@ def result(truth: Path, poses: Path, keypoints_2d: bool, as_json: bool, quiet: b
     """A result beside a clip's exact joints, such as examples/walk_truth.npz.
 
     Joints that another program triangulated (person0_xyz_m, COCO's 17) will do, too: then the
-    limbs' P-MPJPE is measured.
+    limbs' P-MPJPE is measured, beside those points and beside the centres of their joints.
     """
     from video2pose3d import archives
     from video2pose3d.evaluation import result

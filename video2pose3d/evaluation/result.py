@@ -13,7 +13,8 @@ from video2pose3d import archives, metrics
 from video2pose3d.errors import UserError
 from video2pose3d.evaluation import keypoints
 from video2pose3d.evaluation.scores import Score, Table
-from video2pose3d.skeletons import COCO17, H36M17
+from video2pose3d.multiview.centres import joint_centres
+from video2pose3d.skeletons import COCO17, H36M17, h36m_from_coco
 
 TRIANGULATED = [f"person{n}_xyz_m" for n in range(20)]
 _LIMBS = [
@@ -48,10 +49,13 @@ def evaluate(result: Path, truth: Path) -> list[Score]:
 
 
 def evaluate_limbs(result: Path, reference: Path) -> list[Score]:
-    """A poses.npz beside joints that another program triangulated: P-MPJPE of the limbs' twelve,
+    """A poses.npz beside joints that another program triangulated: P-MPJPE of the limbs' twelve.
 
-    which every skeleton means alike. reference: an npz with person<N>_xyz_m, from N = 0 on,
-    (T, 17, 3) metres in any frame of reference, COCO's joints, NaN where there are none.
+    Those joints are where a COCO detector points, hips and shoulders on the body's surface; ours
+    are joint centres. So each score is given twice: beside the points as they are ("limbs"), and
+    beside the centres of their joints, made as `multiview` makes its own ("centres"). reference: an
+    npz with person<N>_xyz_m, from N = 0 on, (T, 17, 3) metres in any frame of reference, COCO's
+    joints, NaN where there are none.
     """
     lifted, moved, valid = _read_result(result)
     file = archives.read(reference, TRIANGULATED)
@@ -60,16 +64,19 @@ def evaluate_limbs(result: Path, reference: Path) -> list[Score]:
         what = f"is neither a truth file, with camera, nor a triangulation, with {TRIANGULATED[0]} "
         raise UserError(f"{what}{shape}", path=reference)
     theirs = np.stack([file[key] for key in TRIANGULATED if key in file]).astype(np.float64)
-    theirs = theirs[:, :, COCO17.indices(*_LIMBS)]
-    counts = valid[None] & np.isfinite(theirs).all(axis=(2, 3))[:, None]
+    points = h36m_from_coco(theirs, np.ones(theirs.shape[:-1]))[0].astype(np.float64)
+    centres = np.stack([joint_centres(one) for one in points])
+    limbs = H36M17.indices(*_LIMBS)
     scores = []
-    for kind, joints in (("as lifted", lifted), ("after motion", moved)):
-        ours = joints[:, :, H36M17.indices(*_LIMBS)]
-        pairs = _pair(ours, theirs, counts, metrics.p_mpjpe)
-        scores += [
-            _score_person(f"person {i + 1}, limbs, {kind}", ours, one, counts[i], pairs.get(i))
-            for i, one in enumerate(theirs)
-        ]
+    for what, expected in (("limbs", points[:, :, limbs]), ("centres", centres[:, :, limbs])):
+        counts = valid[None] & np.isfinite(expected).all(axis=(2, 3))[:, None]
+        for kind, joints in (("as lifted", lifted), ("after motion", moved)):
+            ours = joints[:, :, limbs]
+            pairs = _pair(ours, expected, counts, metrics.p_mpjpe)
+            scores += [
+                _score_person(f"person {i + 1}, {what}, {kind}", ours, one, counts[i], pairs.get(i))
+                for i, one in enumerate(expected)
+            ]
     nan = float("nan")  # whose axes theirs are is not known
     return [replace(score, mpjpe=nan, n_mpjpe=nan, mpjve=nan) for score in scores]
 

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from video2pose3d.lifters.ssr_stf import Model
 
-# What lies one after another in a layer's channels, and is copied each for itself: queries, keys and
-# values of the two halves of the attention; the outputs of these halves; of the two streams.
+# What lies one after another in a layer's channels, and is copied each for itself: queries, keys
+# and values of the two halves of the attention; the outputs of these halves; of the two streams.
 _PARTS_OUT = {"qkv": 6}
 _PARTS_IN = {"proj": 2, "fuse": 2}
 _DIFFERENCE = 0.5  # between how copies are read, in standard deviations of the layer's weights

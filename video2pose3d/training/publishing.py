@@ -95,7 +95,7 @@ def begin_with(model: nn.Module, name: str) -> Path:
     whole = header["format"] == lifters.FORMAT
     expected = set(model.state_dict()) if whole else backbone(model)
     try:
-        if whole and _is_narrower(header, model):
+        if whole and _is_wider(model, header):
             tensors = growing.widened(tensors, model)
         model.load_state_dict(tensors, strict=False)
     except (ValueError, RuntimeError) as error:
@@ -105,8 +105,8 @@ def begin_with(model: nn.Module, name: str) -> Path:
     return file
 
 
-def _is_narrower(header: Mapping[str, str], model: nn.Module) -> TypeGuard[ssr_stf.Model]:
-    """Whether weights are of the same SSR-STF as a model, with fewer channels and heads."""
+def _is_wider(model: nn.Module, header: Mapping[str, str]) -> TypeGuard[ssr_stf.Model]:
+    """Whether a model is the SSR-STF of a file's header with more channels and heads."""
     if header["lifter"] != "ssr_stf" or not isinstance(model, ssr_stf.Model):
         return False
     has, wanted = ssr_stf.Config(**json.loads(header["config"])), model.config
