@@ -256,7 +256,7 @@ def test_heads_are_refused_by_several_processes(actions, tmp_path, monkeypatch):
 def test_shipped_configs_of_heads_are_known_as_such_and_read():
     names = config_files.shipped(*head_config.DATA)
     assert {"action_ntu60", "smpl_mesh"} <= set(names)
-    assert config_files.task_of("mocap_small_cpu") not in head_config.DATA
+    assert config_files.task_of("mocap_tiny_cpu") not in head_config.DATA
     for name in names:
         assert config_files.task_of(name) in head_config.DATA
         with pytest.raises(UserError, match="trains no lifter; use video2pose3d train"):
@@ -289,13 +289,13 @@ def test_a_config_that_is_none_is_one_clear_error(tmp_path, change, says):
 def test_a_config_that_is_not_there_is_answered_with_those_that_fit(tmp_path):
     for read, fit in (
         (downstream.HeadConfig.read, {"action_ntu60"}),
-        (TrainingConfig.read, {"mocap_small_cpu"}),
-        (config_files.task_of, {"action_ntu60", "mocap_small_cpu"}),
+        (TrainingConfig.read, {"mocap_tiny_cpu"}),
+        (config_files.task_of, {"action_ntu60", "mocap_tiny_cpu"}),
     ):
         with pytest.raises(UserError) as caught:
             read(tmp_path / "missing.toml")
         said = str(caught.value.cure)
-        assert {name for name in ("action_ntu60", "mocap_small_cpu") if name in said} == fit
+        assert {name for name in ("action_ntu60", "mocap_tiny_cpu") if name in said} == fit
 
 
 @pytest.mark.parametrize(

@@ -98,7 +98,7 @@ def test_a_config_that_is_none_is_one_clear_error(tmp_path, change, says):
 
 
 def test_a_config_that_is_not_there_is_answered_with_those_that_are(tmp_path):
-    with pytest.raises(UserError, match="mocap_small_cpu"):
+    with pytest.raises(UserError, match="mocap_tiny_cpu"):
         TrainingConfig.read(tmp_path / "missing.toml")
 
 
