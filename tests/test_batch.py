@@ -40,7 +40,7 @@ def tree(tmp_path):
 
 
 def _folders(tree, *sources):
-    jobs = name_results(discover(str(tree / s) for s in sources), tree / "out")
+    jobs = name_results(discover(str(tree / s) for s in sources)[0], tree / "out")
     return [str(job.folder.relative_to(tree / "out")) for job in jobs]
 
 
@@ -62,7 +62,7 @@ def test_a_glob_names_results_by_the_part_with_wildcards(tree):
 
 def test_a_list_is_read_relative_to_itself(tree):
     (tree / "list.txt").write_text("# clips\na/x.mp4\n\nb/c/y.MOV\n")
-    jobs = name_results(discover([f"@{tree / 'list.txt'}"]), tree / "out")
+    jobs = name_results(discover([f"@{tree / 'list.txt'}"])[0], tree / "out")
     assert [job.folder.name for job in jobs] == ["x", "y"]
     assert [job.source for job in jobs] == [str(tree / "a/x.mp4"), str(tree / "b/c/y.MOV")]
 
@@ -77,6 +77,26 @@ def test_a_source_without_videos_is_told(tree):
         discover([str(tree / "empty")])
     with pytest.raises(UserError, match="not a list"):
         discover(["@" + str(tree / "no-such-list.txt")])
+
+
+def test_a_source_without_videos_ends_nothing_where_another_has_some(batch, tmp_path):
+    for name in ("in", "empty"):
+        (tmp_path / name).mkdir()
+    for name in "ab":
+        figures.write_clip(tmp_path / "in" / f"{name}.mp4", frames=4)
+    empty = [tmp_path / "empty", tmp_path / "none*.mp4"]
+    done = batch(empty[0], tmp_path / "in", empty[1], "-o", tmp_path / "out")
+    assert done.exit_code == SOME_FAILED
+    assert done.stdout.splitlines()[-1] == "2 done, 0 skipped, 2 failed"
+    for source in empty:
+        assert f"error: {source}: holds no videos" in done.stderr
+    each = [
+        batch(empty[0], tmp_path / "in", "-o", tmp_path / "out", "--json", "--shard", part)
+        for part in ("1/3", "2/3", "3/3")
+    ]
+    told = [one["input"] for part in each for one in json.loads(part.stdout)["results"]]
+    assert told == [str(empty[0]), *(str(tmp_path / "in" / f"{name}.mp4") for name in "ab")]
+    assert [part.exit_code for part in each] == [SOME_FAILED, 0, 0]
 
 
 def test_two_inputs_of_the_same_name_are_refused_rather_than_mixed(tree):
@@ -128,7 +148,7 @@ def test_what_is_finished_is_not_done_again_while_content_and_options_are_the_sa
         (tmp_path / "in" / name).parent.mkdir(parents=True)
         figures.write_clip(tmp_path / "in" / name, frames=6)
     (tmp_path / "in" / "broken.mp4").write_bytes(b"\0" * 100)
-    jobs = name_results(discover([str(tmp_path / "in")]), tmp_path / "out")
+    jobs = name_results(discover([str(tmp_path / "in")])[0], tmp_path / "out")
 
     def outcomes(**options):
         saving = Saving(("npz", "bvh"), overlay=False, animation=False)
