@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from video2pose3d import lifters, weights
-from video2pose3d.networks import Networks, describe_weights
+from video2pose3d.networks import Choice, Networks, describe_weights
 from video2pose3d.skeletons import COCO17
 from video2pose3d.structures import Detections
 from video2pose3d.video import write_video
@@ -82,14 +82,27 @@ class Keypoints:
         return xy, np.full(xy.shape[:2], 0.9, np.float32)
 
 
+def choice() -> Choice:
+    """The networks below, as if they had been found by what somebody asked for."""
+    file = weights.find("ssr_stf", kind="lifter", offline=True)
+    return Choice(
+        names={"detector": "mock", "keypoints": "mock", "lifter": "ssr_stf"},
+        weights=[describe_weights(file)],
+        detector=None,
+        keypoints=None,
+        relation=None,
+        lifter=file,
+    )
+
+
 def networks(detector: Detector | None = None) -> Networks:
     """The mock detector (or another) and keypoints, with the shipped lifter."""
-    file = weights.find("ssr_stf", kind="lifter", offline=True)
+    chosen = choice()
     return Networks(
         device="cpu",
         detector=detector or Detector(),
         keypoints=Keypoints(),
-        lifter=lifters.load(file, "cpu"),
-        names={"detector": "mock", "keypoints": "mock", "lifter": "ssr_stf"},
-        weights=[describe_weights(file)],
+        lifter=lifters.load(chosen.lifter, "cpu"),
+        names=chosen.names,
+        weights=chosen.weights,
     )

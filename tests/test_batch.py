@@ -1,5 +1,7 @@
 """Many videos: which are found, where their results go, who does them and what may befall them."""
 
+import dataclasses
+import hashlib
 import json
 import os
 import signal
@@ -10,14 +12,16 @@ from pathlib import Path
 
 import figures
 import pytest
+import tiny
 from click.testing import CliRunner
 
+from video2pose3d import downloads, lifters, networks
 from video2pose3d.batch.inputs import Job, discover, name_results, place_inputs, shard
 from video2pose3d.batch.work import Worker
 from video2pose3d.cli import NOTHING_DONE, SOME_FAILED, WRONG_USAGE, video2pose3d
 from video2pose3d.cli._progress import Bars
 from video2pose3d.errors import UserError
-from video2pose3d.networks import Networks
+from video2pose3d.networks import Choice, Networks
 from video2pose3d.options import Options
 from video2pose3d.results import Saving
 
@@ -143,7 +147,8 @@ def test_what_is_finished_is_not_done_again_while_content_and_options_are_the_sa
     monkeypatch, tmp_path
 ):
     made = figures.networks()
-    monkeypatch.setattr(Networks, "load", lambda options: made)
+    monkeypatch.setattr(Networks, "load", lambda options, choice: made)
+    monkeypatch.setattr(Choice, "of", lambda options: figures.choice())
     for name in ("a/x.mp4", "b/x.mp4"):
         (tmp_path / "in" / name).parent.mkdir(parents=True)
         figures.write_clip(tmp_path / "in" / name, frames=6)
@@ -163,6 +168,39 @@ def test_what_is_finished_is_not_done_again_while_content_and_options_are_the_sa
     (tmp_path / "out" / "a" / "x" / "person-1.bvh").unlink()
     assert outcomes() == ["failed", "done", "skipped"]
     assert outcomes(height=1.6) == ["failed", "done", "done"]
+
+
+def test_what_other_weights_of_the_same_name_have_made_is_done_again(monkeypatch, tmp_path):
+    """...and no file of weights is read twice to know them."""
+    made, read = figures.networks(), []
+
+    def load(options, choice):
+        return dataclasses.replace(made, weights=choice.weights)
+
+    def sha256(path):
+        read.append(path)
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+
+    monkeypatch.setattr(Networks, "load", load)
+    monkeypatch.setattr(networks, "_find_detector", lambda options: ("mediapipe", None))
+    monkeypatch.setattr(networks, "_find_keypoints", lambda options: ("mediapipe", None))
+    monkeypatch.setattr(downloads, "file_sha256", sha256)
+    lifter = tmp_path / "mine.safetensors"
+    figures.write_clip(tmp_path / "x.mp4", frames=4)
+    figures.write_clip(tmp_path / "y.mp4", frames=5)
+    jobs = name_results(discover([str(tmp_path)])[0], tmp_path / "out")
+
+    def outcomes():
+        saving = Saving(overlay=False, animation=False)
+        options = Options(lifter=str(lifter))
+        worker = Worker(options, saving, "resume", partial(Bars, quiet=True))
+        return [worker.do(job).status for job in jobs]
+
+    for heads in (2, 4):
+        lifters.save(lifter, "mixste", tiny.lifter("mixste", heads=heads), frames=9, about={})
+        assert outcomes() == ["done", "done"]
+        assert outcomes() == ["skipped", "skipped"]
+    assert read.count(lifter) == 2  # once a content
 
 
 @pytest.mark.parametrize("workers", [1, 2])  # the one that died has a successor

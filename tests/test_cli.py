@@ -21,7 +21,7 @@ def program(monkeypatch):
     """Call the program with mock networks; gives click's result."""
     made = []
 
-    def load(options):
+    def load(options, choice=None):
         made.extend(() if made else [figures.networks()])
         return made[0]
 
