@@ -128,7 +128,8 @@ def test_shards_together_are_all_jobs_each_once():
 
 @pytest.fixture
 def apart(monkeypatch):
-    """Mock networks in the workers' processes too; see apart/sitecustomize.py."""
+    """Mock networks, in the workers' processes too; see apart/sitecustomize.py."""
+    monkeypatch.setattr(Choice, "of", figures.choose)
     here = Path(__file__).parent
     path = [here / "apart", here, *filter(None, sys.path)]
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(map(str, path)))
@@ -175,7 +176,7 @@ def test_what_other_weights_of_the_same_name_have_made_is_done_again(monkeypatch
     made, read = figures.networks(), []
 
     def load(options, choice):
-        return dataclasses.replace(made, weights=choice.weights)
+        return dataclasses.replace(made, weights=list(choice.weights.values()))
 
     def sha256(path):
         read.append(path)
@@ -230,14 +231,41 @@ def test_a_shard_does_its_part(batch, tmp_path):
         assert batch(*call, wrong).exit_code == WRONG_USAGE
 
 
-def test_without_networks_nothing_can_be_done(batch, tmp_path):
+@pytest.mark.parametrize(
+    ("flag", "value", "error"),
+    [
+        ("--lifter", "none.safetensors", "'none.safetensors' is neither a file nor a name"),
+        ("--device", "cuda:99", "--device cuda:99: torch sees"),  # as each worker's machine has it
+    ],
+)
+def test_without_networks_nothing_can_be_done(tmp_path, flag, value, error):
     figures.write_clip(tmp_path / "a.mp4", frames=4)
     figures.write_clip(tmp_path / "b.mp4", frames=4)
-    os.environ["PYTHONPATH"] = str(Path(__file__).parent)  # the real ones
-    done = batch(tmp_path, "-o", tmp_path / "out", "--lifter", "none.safetensors", "--offline")
+    call = ["batch", str(tmp_path), "-o", str(tmp_path / "out"), "--offline", "-q"]
+    done = CliRunner().invoke(video2pose3d, [*call, flag, value])
     assert done.exit_code == NOTHING_DONE
-    assert "error: 'none.safetensors' is neither a file nor a name" in done.stderr
+    assert f"error: {error}" in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_weights_that_change_between_choice_and_use_are_refused(tmp_path, monkeypatch):
+    lifter = tmp_path / "mine.safetensors"
+    lifters.save(lifter, "mixste", tiny.lifter("mixste"), frames=9, about={})
+    for find in ("_find_detector", "_find_keypoints"):
+        monkeypatch.setattr(networks, find, lambda options: ("mediapipe", None))
+    options = Options(lifter=str(lifter), device="cpu")
+    choice = Choice.of(options)
+    lifters.save(lifter, "mixste", tiny.lifter("mixste", heads=4), frames=9, about={})
+    with pytest.raises(UserError, match=f"{lifter}: is another file"):
+        Networks.load(options, choice)
+
+
+def test_several_workers_use_one_choice_of_networks_and_say_it_once(batch, tmp_path, capfd):
+    for name in "ab":
+        figures.write_clip(tmp_path / f"{name}.mp4", frames=4)
+    done = batch(tmp_path, "-o", tmp_path / "out", "--workers", 2)
+    assert "2 done" in done.stdout
+    assert (done.stderr + capfd.readouterr().err).count("networks: mock") == 1
 
 
 def test_ctrl_c_ends_a_batch_with_130_and_what_was_finished(apart, tmp_path):

@@ -30,12 +30,12 @@ _WORTH_A_DOWNLOAD = ("hrnet", "swin", "yolo_pose")
 class Choice:
     """What the options ask for, found on this machine and checked, but not built yet.
 
-    names: stage → what runs there, as the report says it; weights: the files, likewise;
+    names: stage → what runs there, as the report says it; weights: file → what it is, likewise;
     detector, keypoints, relation: None where nothing is read from a file.
     """
 
     names: dict[str, str]
-    weights: list[dict[str, str]]
+    weights: dict[Path, dict[str, str]]
     detector: Path | None
     keypoints: Path | None
     relation: Path | None
@@ -55,7 +55,7 @@ class Choice:
                 **({} if relation is None else {"relation": options.relate_weights}),
                 "lifter": options.lifter,
             },
-            weights=[describe_weights(file) for file in found if file is not None],
+            weights={file: describe_weights(file) for file in found if file is not None},
             detector=detector,
             keypoints=keypoints,
             relation=relation,
@@ -65,7 +65,7 @@ class Choice:
     @property
     def digests(self) -> list[str]:
         """SHA-256 of each file."""
-        return [one["sha256"] for one in self.weights]
+        return [one["sha256"] for one in self.weights.values()]
 
 
 @dataclass(frozen=True)
@@ -115,10 +115,13 @@ class Networks:
     def load(cls, options: Options, choice: Choice | None = None) -> Networks:
         """Build what the options ask for; UserError when something is missing.
 
-        choice: theirs, where it was made before.
+        choice: theirs, where it was made before, perhaps by another process.
         """
         device = choose_device(options.device)
         choice = choice or Choice.of(options)
+        for file, described in choice.weights.items():
+            if weights.sha256(file) != described["sha256"]:
+                raise UserError("is another file than it was", path=file, cure="start again")
         keypoints = choice.names["keypoints"]
         finder = "mediapipe" if choice.detector is None else "yolo"
         estimator = discovery.load("keypoints", keypoints)
@@ -131,7 +134,7 @@ class Networks:
             relation=None if choice.relation is None else relate.load(choice.relation, device),
             lifter=lifters.load(choice.lifter, device),
             names=choice.names,
-            weights=choice.weights,
+            weights=list(choice.weights.values()),
         )
 
 

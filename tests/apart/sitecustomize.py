@@ -34,7 +34,7 @@ class Finder:
 def choose(options):
     import figures
 
-    return figures.choice()
+    return figures.choose(options)
 
 
 def load(options, choice=None):

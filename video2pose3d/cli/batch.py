@@ -73,6 +73,7 @@ def command(sources: tuple[str, ...], output: Path, **values: Any) -> int:  # fm
     from video2pose3d.batch import crew
     from video2pose3d.batch.inputs import Job, discover, name_results, shard
     from video2pose3d.batch.work import Outcome
+    from video2pose3d.networks import Choice
 
     options = _options.choose(values)
     videos, empty = discover(sources)
@@ -81,9 +82,12 @@ def command(sources: tuple[str, ...], output: Path, **values: Any) -> int:  # fm
         Outcome(Job(source, output), "failed", 0.0, error=str(error))
         for source, error in shard(list(empty.items()), *values["shard"])
     ]
-    workers = min(values["workers"], max(len(jobs), 1))
+    if not jobs:
+        return _work.tell(failed, values)
+    workers = min(values["workers"], len(jobs))
     when_there = "replace" if values["overwrite"] else "resume"
-    engine = _engine(_work.maker(options, values, when_there), workers, values["ray"])
+    choice = Choice.of(options)  # once for all workers
+    engine = _engine(_work.maker(options, values, when_there, choice), workers, values["ray"])
     return _work.tell(itertools.chain(failed, crew.work(jobs, engine, workers)), values)
 
 
