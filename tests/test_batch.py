@@ -5,10 +5,12 @@ import hashlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import figures
 import pytest
@@ -17,6 +19,7 @@ from click.testing import CliRunner
 
 from video2pose3d import downloads, lifters, networks
 from video2pose3d.batch.inputs import Job, discover, name_results, place_inputs, shard
+from video2pose3d.batch.on_ray import OnRay
 from video2pose3d.batch.work import Worker
 from video2pose3d.cli import NOTHING_DONE, SOME_FAILED, WRONG_USAGE, video2pose3d
 from video2pose3d.cli._progress import Bars
@@ -296,6 +299,20 @@ def test_ctrl_c_ends_a_batch_with_130_and_what_was_finished(apart, tmp_path):
         "poses.npz", "person-1.bvh", "report.json",
     }  # fmt: skip
     assert not (out / "b").exists()
+
+
+@pytest.mark.parametrize("scheme", ["", "ray://"])
+def test_ray_is_not_asked_for_a_cluster_where_nothing_answers(monkeypatch, scheme):
+    def init(*address, **settings):
+        raise ConnectionError("Ray was asked")
+
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(init=init))
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"{scheme}127.0.0.1:{server.getsockname()[1]}"
+        with pytest.raises(UserError, match=r"no Ray cluster \(Ray was asked\)"):
+            OnRay(Worker, 1, address)
+    with pytest.raises(UserError, match=rf"^{address}: no Ray cluster \(.*refused\)"):
+        OnRay(Worker, 1, address)
 
 
 def test_the_same_on_ray(apart, tmp_path, monkeypatch):
