@@ -6,16 +6,20 @@ mock keypoints stand a frontal figure into each; tracking, lifting, motion and f
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from video2pose3d import lifters, weights
-from video2pose3d.networks import Networks, describe_weights
+from video2pose3d.networks import Choice, Networks, describe_weights
+from video2pose3d.options import Options
 from video2pose3d.skeletons import COCO17
 from video2pose3d.structures import Detections
 from video2pose3d.video import write_video
+
+log = logging.getLogger("video2pose3d")
 
 SIZE = (320, 240)
 
@@ -82,14 +86,33 @@ class Keypoints:
         return xy, np.full(xy.shape[:2], 0.9, np.float32)
 
 
+def choice() -> Choice:
+    """The networks below, as if they had been found by what somebody asked for."""
+    file = weights.find("ssr_stf", kind="lifter", offline=True)
+    return Choice(
+        names={"detector": "mock", "keypoints": "mock", "lifter": "ssr_stf"},
+        weights={file: describe_weights(file)},
+        detector=None,
+        keypoints=None,
+        relation=None,
+        lifter=file,
+    )
+
+
+def choose(options: Options) -> Choice:
+    """In the place of Choice.of."""
+    log.info("networks: mock")
+    return choice()
+
+
 def networks(detector: Detector | None = None) -> Networks:
     """The mock detector (or another) and keypoints, with the shipped lifter."""
-    file = weights.find("ssr_stf", kind="lifter", offline=True)
+    chosen = choice()
     return Networks(
         device="cpu",
         detector=detector or Detector(),
         keypoints=Keypoints(),
-        lifter=lifters.load(file, "cpu"),
-        names={"detector": "mock", "keypoints": "mock", "lifter": "ssr_stf"},
-        weights=[describe_weights(file)],
+        lifter=lifters.load(chosen.lifter, "cpu"),
+        names=chosen.names,
+        weights=list(chosen.weights.values()),
     )

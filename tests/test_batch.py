@@ -1,23 +1,30 @@
 """Many videos: which are found, where their results go, who does them and what may befall them."""
 
+import dataclasses
+import hashlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import figures
 import pytest
+import tiny
 from click.testing import CliRunner
 
+from video2pose3d import downloads, lifters, networks
 from video2pose3d.batch.inputs import Job, discover, name_results, place_inputs, shard
+from video2pose3d.batch.on_ray import OnRay
 from video2pose3d.batch.work import Worker
 from video2pose3d.cli import NOTHING_DONE, SOME_FAILED, WRONG_USAGE, video2pose3d
 from video2pose3d.cli._progress import Bars
 from video2pose3d.errors import UserError
-from video2pose3d.networks import Networks
+from video2pose3d.networks import Choice, Networks
 from video2pose3d.options import Options
 from video2pose3d.results import Saving
 
@@ -40,7 +47,7 @@ def tree(tmp_path):
 
 
 def _folders(tree, *sources):
-    jobs = name_results(discover(str(tree / s) for s in sources), tree / "out")
+    jobs = name_results(discover(str(tree / s) for s in sources)[0], tree / "out")
     return [str(job.folder.relative_to(tree / "out")) for job in jobs]
 
 
@@ -62,7 +69,7 @@ def test_a_glob_names_results_by_the_part_with_wildcards(tree):
 
 def test_a_list_is_read_relative_to_itself(tree):
     (tree / "list.txt").write_text("# clips\na/x.mp4\n\nb/c/y.MOV\n")
-    jobs = name_results(discover([f"@{tree / 'list.txt'}"]), tree / "out")
+    jobs = name_results(discover([f"@{tree / 'list.txt'}"])[0], tree / "out")
     assert [job.folder.name for job in jobs] == ["x", "y"]
     assert [job.source for job in jobs] == [str(tree / "a/x.mp4"), str(tree / "b/c/y.MOV")]
 
@@ -77,6 +84,26 @@ def test_a_source_without_videos_is_told(tree):
         discover([str(tree / "empty")])
     with pytest.raises(UserError, match="not a list"):
         discover(["@" + str(tree / "no-such-list.txt")])
+
+
+def test_a_source_without_videos_ends_nothing_where_another_has_some(batch, tmp_path):
+    for name in ("in", "empty"):
+        (tmp_path / name).mkdir()
+    for name in "ab":
+        figures.write_clip(tmp_path / "in" / f"{name}.mp4", frames=4)
+    empty = [tmp_path / "empty", tmp_path / "none*.mp4"]
+    done = batch(empty[0], tmp_path / "in", empty[1], "-o", tmp_path / "out")
+    assert done.exit_code == SOME_FAILED
+    assert done.stdout.splitlines()[-1] == "2 done, 0 skipped, 2 failed"
+    for source in empty:
+        assert f"error: {source}: holds no videos" in done.stderr
+    each = [
+        batch(empty[0], tmp_path / "in", "-o", tmp_path / "out", "--json", "--shard", part)
+        for part in ("1/3", "2/3", "3/3")
+    ]
+    told = [one["input"] for part in each for one in json.loads(part.stdout)["results"]]
+    assert told == [str(empty[0]), *(str(tmp_path / "in" / f"{name}.mp4") for name in "ab")]
+    assert [part.exit_code for part in each] == [SOME_FAILED, 0, 0]
 
 
 def test_two_inputs_of_the_same_name_are_refused_rather_than_mixed(tree):
@@ -104,7 +131,8 @@ def test_shards_together_are_all_jobs_each_once():
 
 @pytest.fixture
 def apart(monkeypatch):
-    """Mock networks in the workers' processes too; see apart/sitecustomize.py."""
+    """Mock networks, in the workers' processes too; see apart/sitecustomize.py."""
+    monkeypatch.setattr(Choice, "of", figures.choose)
     here = Path(__file__).parent
     path = [here / "apart", here, *filter(None, sys.path)]
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(map(str, path)))
@@ -123,12 +151,13 @@ def test_what_is_finished_is_not_done_again_while_content_and_options_are_the_sa
     monkeypatch, tmp_path
 ):
     made = figures.networks()
-    monkeypatch.setattr(Networks, "load", lambda options: made)
+    monkeypatch.setattr(Networks, "load", lambda options, choice: made)
+    monkeypatch.setattr(Choice, "of", lambda options: figures.choice())
     for name in ("a/x.mp4", "b/x.mp4"):
         (tmp_path / "in" / name).parent.mkdir(parents=True)
         figures.write_clip(tmp_path / "in" / name, frames=6)
     (tmp_path / "in" / "broken.mp4").write_bytes(b"\0" * 100)
-    jobs = name_results(discover([str(tmp_path / "in")]), tmp_path / "out")
+    jobs = name_results(discover([str(tmp_path / "in")])[0], tmp_path / "out")
 
     def outcomes(**options):
         saving = Saving(("npz", "bvh"), overlay=False, animation=False)
@@ -143,6 +172,39 @@ def test_what_is_finished_is_not_done_again_while_content_and_options_are_the_sa
     (tmp_path / "out" / "a" / "x" / "person-1.bvh").unlink()
     assert outcomes() == ["failed", "done", "skipped"]
     assert outcomes(height=1.6) == ["failed", "done", "done"]
+
+
+def test_what_other_weights_of_the_same_name_have_made_is_done_again(monkeypatch, tmp_path):
+    """...and no file of weights is read twice to know them."""
+    made, read = figures.networks(), []
+
+    def load(options, choice):
+        return dataclasses.replace(made, weights=list(choice.weights.values()))
+
+    def sha256(path):
+        read.append(path)
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+
+    monkeypatch.setattr(Networks, "load", load)
+    monkeypatch.setattr(networks, "_find_detector", lambda options: ("mediapipe", None))
+    monkeypatch.setattr(networks, "_find_keypoints", lambda options: ("mediapipe", None))
+    monkeypatch.setattr(downloads, "file_sha256", sha256)
+    lifter = tmp_path / "mine.safetensors"
+    figures.write_clip(tmp_path / "x.mp4", frames=4)
+    figures.write_clip(tmp_path / "y.mp4", frames=5)
+    jobs = name_results(discover([str(tmp_path)])[0], tmp_path / "out")
+
+    def outcomes():
+        saving = Saving(overlay=False, animation=False)
+        options = Options(lifter=str(lifter))
+        worker = Worker(options, saving, "resume", partial(Bars, quiet=True))
+        return [worker.do(job).status for job in jobs]
+
+    for heads in (2, 4):
+        lifters.save(lifter, "mixste", tiny.lifter("mixste", heads=heads), frames=9, about={})
+        assert outcomes() == ["done", "done"]
+        assert outcomes() == ["skipped", "skipped"]
+    assert read.count(lifter) == 2  # once a content
 
 
 @pytest.mark.parametrize("workers", [1, 2])  # the one that died has a successor
@@ -172,14 +234,41 @@ def test_a_shard_does_its_part(batch, tmp_path):
         assert batch(*call, wrong).exit_code == WRONG_USAGE
 
 
-def test_without_networks_nothing_can_be_done(batch, tmp_path):
+@pytest.mark.parametrize(
+    ("flag", "value", "error"),
+    [
+        ("--lifter", "none.safetensors", "'none.safetensors' is neither a file nor a name"),
+        ("--device", "cuda:99", "--device cuda:99: torch sees"),  # as each worker's machine has it
+    ],
+)
+def test_without_networks_nothing_can_be_done(tmp_path, flag, value, error):
     figures.write_clip(tmp_path / "a.mp4", frames=4)
     figures.write_clip(tmp_path / "b.mp4", frames=4)
-    os.environ["PYTHONPATH"] = str(Path(__file__).parent)  # the real ones
-    done = batch(tmp_path, "-o", tmp_path / "out", "--lifter", "none.safetensors", "--offline")
+    call = ["batch", str(tmp_path), "-o", str(tmp_path / "out"), "--offline", "-q"]
+    done = CliRunner().invoke(video2pose3d, [*call, flag, value])
     assert done.exit_code == NOTHING_DONE
-    assert "error: 'none.safetensors' is neither a file nor a name" in done.stderr
+    assert f"error: {error}" in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_weights_that_change_between_choice_and_use_are_refused(tmp_path, monkeypatch):
+    lifter = tmp_path / "mine.safetensors"
+    lifters.save(lifter, "mixste", tiny.lifter("mixste"), frames=9, about={})
+    for find in ("_find_detector", "_find_keypoints"):
+        monkeypatch.setattr(networks, find, lambda options: ("mediapipe", None))
+    options = Options(lifter=str(lifter), device="cpu")
+    choice = Choice.of(options)
+    lifters.save(lifter, "mixste", tiny.lifter("mixste", heads=4), frames=9, about={})
+    with pytest.raises(UserError, match=f"{lifter}: is another file"):
+        Networks.load(options, choice)
+
+
+def test_several_workers_use_one_choice_of_networks_and_say_it_once(batch, tmp_path, capfd):
+    for name in "ab":
+        figures.write_clip(tmp_path / f"{name}.mp4", frames=4)
+    done = batch(tmp_path, "-o", tmp_path / "out", "--workers", 2)
+    assert "2 done" in done.stdout
+    assert (done.stderr + capfd.readouterr().err).count("networks: mock") == 1
 
 
 def test_ctrl_c_ends_a_batch_with_130_and_what_was_finished(apart, tmp_path):
@@ -210,6 +299,20 @@ def test_ctrl_c_ends_a_batch_with_130_and_what_was_finished(apart, tmp_path):
         "poses.npz", "person-1.bvh", "report.json",
     }  # fmt: skip
     assert not (out / "b").exists()
+
+
+@pytest.mark.parametrize("scheme", ["", "ray://"])
+def test_ray_is_not_asked_for_a_cluster_where_nothing_answers(monkeypatch, scheme):
+    def init(*address, **settings):
+        raise ConnectionError("Ray was asked")
+
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(init=init))
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"{scheme}127.0.0.1:{server.getsockname()[1]}"
+        with pytest.raises(UserError, match=r"no Ray cluster \(Ray was asked\)"):
+            OnRay(Worker, 1, address)
+    with pytest.raises(UserError, match=rf"^{address}: no Ray cluster \(.*refused\)"):
+        OnRay(Worker, 1, address)
 
 
 def test_the_same_on_ray(apart, tmp_path, monkeypatch):

@@ -8,9 +8,10 @@ import sys
 import figures
 import numpy as np
 import pytest
+import tiny
 from click.testing import CliRunner
 
-from video2pose3d import keypoints2d
+from video2pose3d import keypoints2d, lifters
 from video2pose3d.cli import COMMANDS, NOTHING_DONE, WRONG_USAGE, evaluate, video2pose3d
 from video2pose3d.networks import Networks
 from video2pose3d.skeletons import H36M17
@@ -21,7 +22,7 @@ def program(monkeypatch):
     """Call the program with mock networks; gives click's result."""
     made = []
 
-    def load(options):
+    def load(options, choice=None):
         made.extend(() if made else [figures.networks()])
         return made[0]
 
@@ -249,6 +250,40 @@ def test_lift_export_and_render(program, tmp_path):
     assert done.exit_code == 0, done.output
     assert (tmp_path / "made" / "overlay.mp4").exists()
     assert (tmp_path / "made" / "animation.mp4").exists()
+
+
+def test_the_keypoints_of_a_result_are_lifted_again(program, tmp_path):
+    """...as a whole result: with the same lifter it is the same, with another it is not."""
+    clip = figures.write_clip(tmp_path / "clip.mp4", people=2)
+    flags = ("--no-overlay", "--no-animation")
+    assert program(clip, "-o", tmp_path, "--fov", "40", *flags).exit_code == 0
+    poses = tmp_path / "clip" / "poses.npz"
+    other = tmp_path / "other.safetensors"
+    lifters.save(other, "mixste", tiny.lifter("mixste"), frames=9, about={})
+    assert program("lift", poses, "-o", tmp_path / "same.npz").exit_code == 0
+    assert program("lift", poses, "-o", tmp_path / "other.npz", "--lifter", other).exit_code == 0
+    first, same, another = (
+        dict(np.load(path)) for path in (poses, tmp_path / "same.npz", tmp_path / "other.npz")
+    )
+    for key, array in first.items():
+        if array.dtype.kind == "f":
+            np.testing.assert_allclose(same[key], array, atol=1e-5, err_msg=key)
+        else:
+            np.testing.assert_array_equal(same[key], array)
+    np.testing.assert_array_equal(another["keypoints_2d"], first["keypoints_2d"])
+    assert np.nanmax(np.abs(another["joints_3d"] - first["joints_3d"])) > 0.01
+
+    before = poses.read_bytes()
+    done = program("lift", poses, "-o", poses, "--overwrite")
+    assert done.exit_code == NOTHING_DONE
+    assert "lies where its own results would go" in done.stderr
+    assert poses.read_bytes() == before
+    del first["keypoints_2d"]
+    np.savez(tmp_path / "without.npz", **first)
+    done = program("lift", tmp_path / "without.npz", "-o", tmp_path / "no.npz")
+    assert done.exit_code == NOTHING_DONE
+    assert done.stderr.startswith(f"error: {tmp_path / 'without.npz'}: has no keypoints_2d")
+    assert done.stderr.count("\n") == 1
 
 
 def test_a_keypoint_that_is_nowhere_near_the_picture_was_not_seen(tmp_path):

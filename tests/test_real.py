@@ -144,7 +144,7 @@ def _see_nobody(images):
 def test_hostile_inputs_end_in_results_or_in_one_line(tmp_path, data, monkeypatch):
     made = figures.networks()
     monkeypatch.setattr(made.detector, "detect", _see_nobody)
-    monkeypatch.setattr(Networks, "load", lambda options: made)
+    monkeypatch.setattr(Networks, "load", lambda options, choice: made)
     rejected, finished = [], []
     for name in _nasty(data):
         out = tmp_path / "out"

@@ -1,21 +1,26 @@
-"""KEYPOINTS2D.npz: keypoints that somebody else detected, lifted without a video (CONTRACT.md)."""
+"""2D keypoints of a file, lifted without a video: KEYPOINTS2D.npz, which somebody else detected, or
+those of an earlier poses.npz."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from video2pose3d import archives, lifters, pipeline, relate, skeletons
 from video2pose3d.errors import UserError
+from video2pose3d.exporters import npz
 from video2pose3d.networks import choose_device, find_lifter, find_relation
 from video2pose3d.options import Options
 from video2pose3d.report import Clock
 from video2pose3d.results import Result
-from video2pose3d.structures import Keypoints2D, Track
+from video2pose3d.structures import Camera, Keypoints2D, Track
 
 _FAR = 1e6  # px: nothing is seen so far away
+_NOTHING = "no keypoint in it has a score above 0"
 _KEYS: dict[str, type] = {
     "keypoints_2d": np.float32,
     "scores_2d": np.float32,
@@ -26,8 +31,29 @@ _KEYS: dict[str, type] = {
 
 
 def lift(path: Path, options: Options) -> Result:
-    """The poses of everybody in the file; UserError for a file that is none."""
+    """The poses of everybody in the file, a KEYPOINTS2D.npz or a poses.npz, whose 2D keypoints are
+    lifted again; UserError for a file that is neither."""
     clock = Clock()
+    seen = _seen_before(path, options) if _is_result(path) else _seen_by_others(path, options)
+    device, related = choose_device(options.device), find_relation(options)
+    relation = None if related is None else relate.load(related, device)
+    lifter = lifters.load(find_lifter(options), device)
+    scene, report = pipeline.reconstruct(
+        seen.people, seen.timestamps, seen.fps, seen.camera, relation, lifter, options, clock
+    )
+    return Result.of(scene, path.stem, None, report, clock)
+
+
+class _Seen(NamedTuple):
+    """What there is to lift. timestamps: (T,) seconds of all frames; fps: their mean rate."""
+
+    people: list[pipeline.Sighting]
+    timestamps: np.ndarray
+    fps: float
+    camera: Camera
+
+
+def _seen_by_others(path: Path, options: Options) -> _Seen:
     people, timestamps = read(path)
     size, fps = people[0].image_size, people[0].fps
     sightings = [
@@ -36,14 +62,35 @@ def lift(path: Path, options: Options) -> Result:
         )
         for number, person in enumerate(people, start=1)
     ]
-    camera = pipeline.choose_camera(size, options)
-    device, related = choose_device(options.device), find_relation(options)
-    relation = None if related is None else relate.load(related, device)
-    lifter = lifters.load(find_lifter(options), device)
-    scene, report = pipeline.reconstruct(
-        sightings, timestamps, fps, camera, relation, lifter, options, clock
-    )
-    return Result.of(scene, path.stem, None, report, clock)
+    return _Seen(sightings, timestamps, fps, pipeline.choose_camera(size, options))
+
+
+def _seen_before(path: Path, options: Options) -> _Seen:
+    """Everybody as a poses.npz has them, ids, gaps, clock and all; its lens, unless one is given.
+
+    Of several cameras the first one's.
+    """
+    scene = npz.read(path)
+    if not scene.people:
+        raise UserError("holds nobody", path=path)
+    sightings = []
+    for person in scene.people:
+        xy, scores = _clean(person.keypoints.xy, person.keypoints.scores)
+        keypoints = replace(person.keypoints, xy=xy, scores=scores)
+        valid = person.valid & (scores > 0).any(axis=-1)  # others may be seen by other cameras
+        if valid.any():
+            sightings.append(pipeline.Sighting(person.track, keypoints, valid))
+    if not sightings:
+        raise UserError(_NOTHING, path=path)
+    given = options.camera is not None or options.fov is not None
+    camera = pipeline.choose_camera(scene.image_size, options) if given else scene.camera
+    return _Seen(sightings, scene.timestamps, scene.fps, camera)
+
+
+def _is_result(path: Path) -> bool:
+    """Whether it is a poses.npz: keypoints of others say their skeleton instead."""
+    keys = archives.read(path, ("schema_version", "skeleton"))
+    return "schema_version" in keys and "skeleton" not in keys
 
 
 def read(path: Path) -> tuple[list[Keypoints2D], np.ndarray]:
@@ -78,9 +125,7 @@ def read(path: Path) -> tuple[list[Keypoints2D], np.ndarray]:
     if not (xy.shape[0] and xy.shape[1]):
         raise UserError("holds nobody", path=path)
 
-    seen = (np.abs(xy) < _FAR).all(axis=-1) & np.isfinite(scores)
-    xy = np.where(seen[..., None], xy, 0)
-    scores = np.where(seen, scores, 0).clip(0, 1)
+    xy, scores = _clean(xy, scores)
     if skeleton is skeletons.COCO17:
         xy, scores = skeletons.h36m_from_coco(xy, scores)
     width, height = (int(v) for v in size)
@@ -99,8 +144,14 @@ def read(path: Path) -> tuple[list[Keypoints2D], np.ndarray]:
                 )
             )
     if not people:
-        raise UserError("no keypoint in it has a score above 0", path=path)
+        raise UserError(_NOTHING, path=path)
     return people, np.arange(xy.shape[1]) / fps
+
+
+def _clean(xy: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Keypoints (..., 2) px, scores (...) from 0 to 1, which is 0 for what is nowhere."""
+    seen = (np.abs(xy) < _FAR).all(axis=-1) & np.isfinite(scores)
+    return np.where(seen[..., None], xy, 0), np.where(seen, scores, 0).clip(0, 1)
 
 
 def _track_around(number: int, keypoints: Keypoints2D) -> Track:

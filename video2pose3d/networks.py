@@ -27,6 +27,48 @@ _WORTH_A_DOWNLOAD = ("hrnet", "swin", "yolo_pose")
 
 
 @dataclass(frozen=True)
+class Choice:
+    """What the options ask for, found on this machine and checked, but not built yet.
+
+    names: stage → what runs there, as the report says it; weights: file → what it is, likewise;
+    detector, keypoints, relation: None where nothing is read from a file.
+    """
+
+    names: dict[str, str]
+    weights: dict[Path, dict[str, str]]
+    detector: Path | None
+    keypoints: Path | None
+    relation: Path | None
+    lifter: Path
+
+    @classmethod
+    def of(cls, options: Options) -> Choice:
+        """Find and check; UserError when something is missing."""
+        detector_name, detector = _find_detector(options)
+        keypoints_name, keypoints = _find_keypoints(options)
+        relation, lifter = find_relation(options), find_lifter(options)
+        found = (detector, keypoints, relation, lifter)
+        return cls(
+            names={
+                "detector": detector_name,
+                "keypoints": keypoints_name,
+                **({} if relation is None else {"relation": options.relate_weights}),
+                "lifter": options.lifter,
+            },
+            weights={file: describe_weights(file) for file in found if file is not None},
+            detector=detector,
+            keypoints=keypoints,
+            relation=relation,
+            lifter=lifter,
+        )
+
+    @property
+    def digests(self) -> list[str]:
+        """SHA-256 of each file."""
+        return [one["sha256"] for one in self.weights.values()]
+
+
+@dataclass(frozen=True)
 class Networks:
     """detector, keypoints, relation, lifter: see their packages.
 
@@ -70,31 +112,29 @@ class Networks:
         return xy, scores
 
     @classmethod
-    def load(cls, options: Options) -> Networks:
-        """Find, check and build what the options ask for; UserError when something is missing."""
+    def load(cls, options: Options, choice: Choice | None = None) -> Networks:
+        """Build what the options ask for; UserError when something is missing.
+
+        choice: theirs, where it was made before, perhaps by another process.
+        """
         device = choose_device(options.device)
-        detector_name, detector_file = _find_detector(options)
-        keypoints_name, keypoints_file = _find_keypoints(options)
-        finder = "mediapipe" if detector_file is None else "yolo"
-        relation_file = find_relation(options)
-        lifter_file = find_lifter(options)
-        found = (detector_file, keypoints_file, relation_file, lifter_file)
-        estimator = discovery.load("keypoints", keypoints_name)
+        choice = choice or Choice.of(options)
+        for file, described in choice.weights.items():
+            if weights.sha256(file) != described["sha256"]:
+                raise UserError("is another file than it was", path=file, cure="start again")
+        keypoints = choice.names["keypoints"]
+        finder = "mediapipe" if choice.detector is None else "yolo"
+        estimator = discovery.load("keypoints", keypoints)
         # One network that does both runs once a frame, not twice.
-        twice = finder == keypoints_name == "mediapipe"
+        twice = finder == keypoints == "mediapipe"
         return cls(
             device=device,
-            detector=discovery.load("detectors", finder).build(detector_file, device),
-            keypoints=None if twice else estimator.build(keypoints_file, device),
-            relation=None if relation_file is None else relate.load(relation_file, device),
-            lifter=lifters.load(lifter_file, device),
-            names={
-                "detector": detector_name,
-                "keypoints": keypoints_name,
-                **({} if relation_file is None else {"relation": options.relate_weights}),
-                "lifter": options.lifter,
-            },
-            weights=[describe_weights(f) for f in found if f is not None],
+            detector=discovery.load("detectors", finder).build(choice.detector, device),
+            keypoints=None if twice else estimator.build(choice.keypoints, device),
+            relation=None if choice.relation is None else relate.load(choice.relation, device),
+            lifter=lifters.load(choice.lifter, device),
+            names=choice.names,
+            weights=list(choice.weights.values()),
         )
 
 

@@ -25,12 +25,19 @@ class Finder:
         def exec_module(module):
             execute(module)
             module.Networks.load = load
+            module.Choice.of = choose
 
         spec.loader.exec_module = exec_module
         return spec
 
 
-def load(options):
+def choose(options):
+    import figures
+
+    return figures.choose(options)
+
+
+def load(options, choice=None):
     import figures
 
     class Detector(figures.Detector):

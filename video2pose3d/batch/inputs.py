@@ -7,9 +7,12 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from video2pose3d import results
 from video2pose3d.errors import UserError
+
+T = TypeVar("T")
 
 # What a folder is searched for; a file that is named itself may end in anything.
 VIDEO_ENDINGS = frozenset(
@@ -39,32 +42,50 @@ def place_inputs(inputs: Iterable[str]) -> list[tuple[str, Path]]:
     return places
 
 
-def discover(sources: Iterable[str]) -> list[tuple[str, Path]]:
-    """The videos that folders, globs and @lists stand for, each with its place under the source.
+def discover(sources: Iterable[str]) -> tuple[list[tuple[str, Path]], dict[str, UserError]]:
+    """The videos that folders, globs and @lists stand for, each with its place under the source;
+    and the sources that hold none, with the reason.
 
     A folder gives its videos at any depth, by their paths relative to it; a glob's by their paths
     below the part without wildcards; a file, and each line of an @list.txt, by its name. Sorted,
-    each file once. UserError for a source that holds nothing.
+    each file once. UserError where no source holds a video.
     """
     found: dict[str, tuple[str, Path]] = {}
+    empty: dict[str, UserError] = {}
     for source in sources:
-        here = _expand(source)
-        if not here:
-            raise UserError("holds no videos", path=source, cure="give a folder, glob or @list.txt")
+        try:
+            here = _expand(source)
+        except UserError as error:
+            empty[source] = error
+            continue
         for path, place in here:
             found.setdefault(os.path.realpath(path), (str(path), place))
-    return list(found.values())
+    if empty and not found:
+        raise next(iter(empty.values()))
+    return list(found.values()), empty
 
 
 def _expand(source: str) -> list[tuple[Path, Path]]:
-    if source.startswith("@"):
-        list_file = Path(source[1:])
-        try:
-            lines = list_file.read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"not a list of videos ({error})", path=list_file) from error
-        names = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
-        return [(p, Path(p.name)) for p in (list_file.parent / name for name in names)]
+    """The videos of one source and their places; UserError where there are none."""
+    videos = _listed(source[1:]) if source.startswith("@") else _matched(source)
+    if not videos:
+        raise UserError("holds no videos", path=source, cure="give a folder, glob or @list.txt")
+    return videos
+
+
+def _listed(source: str) -> list[tuple[Path, Path]]:
+    """Those that a list names, a line each, relative to itself."""
+    list_file = Path(source)
+    try:
+        lines = list_file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"not a list of videos ({error})", path=list_file) from error
+    names = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+    return [(p, Path(p.name)) for p in (list_file.parent / name for name in names)]
+
+
+def _matched(source: str) -> list[tuple[Path, Path]]:
+    """Those of a folder or a glob; a file is itself, also where there is none."""
     path = Path(source)
     if path.is_dir():
         return [(p, p.relative_to(path)) for p in _videos_below(path)]
@@ -101,6 +122,6 @@ def name_results(places: Sequence[tuple[str, Path]], output: Path) -> list[Job]:
     return [Job(path, output / name) for (path, _), name in zip(places, folders, strict=True)]
 
 
-def shard(jobs: Sequence[Job], number: int, of: int) -> list[Job]:
-    """The `number`-th part (1 ... `of`) of the jobs; all parts together are all jobs, each once."""
-    return list(jobs[number - 1 :: of])
+def shard(all_of_them: Sequence[T], number: int, of: int) -> list[T]:
+    """The `number`-th part (1 ... `of`); all parts together are all of them, each once."""
+    return list(all_of_them[number - 1 :: of])

@@ -8,11 +8,13 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import socket
 import sys
 import threading
 from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, TextIO
+from urllib.parse import urlsplit
 
 from typing_extensions import Self
 
@@ -22,6 +24,7 @@ from video2pose3d.batch.work import Outcome, Worker
 from video2pose3d.errors import UserError
 
 HERE = "local"
+_PATIENCE = 5.0  # seconds for a cluster to answer
 
 
 class OnRay:
@@ -41,6 +44,7 @@ class OnRay:
         self.ray, self.make = ray, make
         self.doing: dict[Any, Any] = {}  # actor → what it will answer
         try:
+            _knock(address)
             own: dict[str, Any] = {"include_dashboard": False} if address == HERE else {}
             ray.init(address, logging_level=logging.ERROR, **own)
         except Exception as error:  # it raises just that when a node does not start
@@ -81,6 +85,16 @@ class OnRay:
         if isinstance(answer, UserError):
             raise answer
         return answer
+
+
+def _knock(address: str) -> None:
+    """OSError where nothing answers at HOST:PORT or ray://HOST:PORT; what else there is Ray knows.
+
+    Ray itself would ask for minutes.
+    """
+    place = urlsplit(address if "://" in address else f"//{address}")
+    if place.scheme in ("", "ray") and place.hostname and place.port:
+        socket.create_connection((place.hostname, place.port), timeout=_PATIENCE).close()
 
 
 class _OneThread:

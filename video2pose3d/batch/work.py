@@ -1,7 +1,7 @@
 """One video after the other, in this process, without mishap.
 
-A result is finished when its report.json is there: it is written last. A video whose content and
-options are those of the report is not done again.
+A result is finished when its report.json is there: it is written last. A video whose content,
+options and weights are those of the report is not done again.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any, Literal
 from video2pose3d import pipeline
 from video2pose3d.batch.inputs import Job
 from video2pose3d.errors import UserError
-from video2pose3d.networks import Networks
+from video2pose3d.networks import Choice, Networks
 from video2pose3d.options import Options
 from video2pose3d.report import as_json, content_hash
 from video2pose3d.results import Progress, Saving, check_folder
@@ -27,7 +27,8 @@ from video2pose3d.video import Video
 log = logging.getLogger("video2pose3d")
 
 # What becomes of a folder with finished results in it: it is an error ("refuse"), it is kept where
-# content and options are the same and done again otherwise ("resume"), or done again ("replace").
+# content, options and weights are the same and done again otherwise ("resume"), or done again
+# ("replace").
 WhenThere = Literal["refuse", "resume", "replace"]
 
 
@@ -48,13 +49,15 @@ class Outcome:
 class Worker:
     """Does jobs; its networks are loaded with the first video that needs them.
 
-    bars: from a title to the progress bars of one video.
+    bars: from a title to the progress bars of one video. choice: which networks, where that is
+    known already.
     """
 
     options: Options
     saving: Saving
     when_there: WhenThere
     bars: Callable[[str], AbstractContextManager[Progress]]
+    choice: Choice | None = None
     _networks: Networks | None = field(default=None, init=False)
 
     def do(self, job: Job) -> Outcome:
@@ -63,18 +66,40 @@ class Worker:
         UserError when the networks cannot be had, without which no job can be done.
         """
         begun = time.perf_counter()
+        if self.when_there == "resume":
+            self.choice = self.choice or Choice.of(self.options)
         try:
             clip = pipeline.open_clip(job.source, self.options)
-            ended = _finished_before(job, self.options, self.saving, self.when_there)
+            ended = self._finished_before(job)
             if ended is None:
                 check_folder(job.folder, Path(job.source))
         except UserError as error:
             return _failed(job, error, begun)
         if ended is None:
-            self._networks = self._networks or Networks.load(self.options)
+            self._networks = self._networks or Networks.load(self.options, self.choice)
             ended = self._process(job, clip, self._networks, begun)
         clip.close()
         return ended
+
+    def _finished_before(self, job: Job) -> Outcome | None:
+        """The outcome of a job that needs no work; None for one that does."""
+        if self.when_there == "replace":
+            return None
+        report = _report_in(job.folder)
+        if self.when_there == "refuse":
+            if report is not None:
+                raise UserError("holds results already", path=job.folder, cure="add --overwrite")
+            return None
+        if report is None or self.choice is None:
+            return None
+        asked = {"options": as_json(self.options), "saving": as_json(self.saving)}
+        same = (
+            all(report.get(key) == value for key, value in asked.items())
+            and [one.get("sha256") for one in report.get("weights", [])] == self.choice.digests
+            and all((job.folder / name).is_file() for name in _files_of(job.folder))
+            and report.get("input", {}).get("sha256") == content_hash(Path(job.source))
+        )
+        return Outcome(job, "skipped", 0.0) if same else None
 
     def _process(self, job: Job, clip: Video, networks: Networks, begun: float) -> Outcome:
         try:
@@ -120,25 +145,3 @@ def _files_of(folder: Path) -> set[str]:
     """Names of the files that an earlier run wrote there; plain names only."""
     listed = (_report_in(folder) or {}).get("files", [])
     return {name for name in listed if isinstance(name, str) and name == Path(name).name}
-
-
-def _finished_before(
-    job: Job, options: Options, saving: Saving, when_there: WhenThere
-) -> Outcome | None:
-    """The outcome of a job that needs no work; None for one that does."""
-    if when_there == "replace":
-        return None
-    report = _report_in(job.folder)
-    if when_there == "refuse":
-        if report is not None:
-            raise UserError("holds results already", path=job.folder, cure="add --overwrite")
-        return None
-    if report is None:
-        return None
-    asked = {"options": as_json(options), "saving": as_json(saving)}
-    same = (
-        all(report.get(key) == value for key, value in asked.items())
-        and all((job.folder / name).is_file() for name in _files_of(job.folder))
-        and report.get("input", {}).get("sha256") == content_hash(Path(job.source))
-    )
-    return Outcome(job, "skipped", 0.0) if same else None

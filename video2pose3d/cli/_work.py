@@ -18,6 +18,7 @@ from video2pose3d.options import Options
 
 if TYPE_CHECKING:
     from video2pose3d.batch.work import Outcome, WhenThere, Worker
+    from video2pose3d.networks import Choice
     from video2pose3d.results import Saving
 
 
@@ -37,24 +38,34 @@ def tell(outcomes: Iterable[Outcome], values: dict[str, Any]) -> int:
     return _sum_up(told, values)
 
 
-def maker(options: Options, values: dict[str, Any], when_there: WhenThere) -> Callable[[], Worker]:
+def maker(
+    options: Options,
+    values: dict[str, Any],
+    when_there: WhenThere,
+    choice: Choice | None = None,
+) -> Callable[[], Worker]:
     """What makes, in this process or in another, a Worker as the flags in `values` ask."""
     from video2pose3d.results import Saving
 
     saving = Saving(values["exports"], values["overlay"], values["animation"], values["viewer"])
     quiet = values["quiet"] or values.get("workers", 1) > 1  # one line for several bars is too few
     level = logging.getLogger("video2pose3d").level
-    return partial(_make_worker, options, saving, when_there, quiet, level)
+    return partial(_make_worker, options, saving, when_there, choice, quiet, level)
 
 
 def _make_worker(
-    options: Options, saving: Saving, when_there: WhenThere, quiet: bool, level: int
+    options: Options,
+    saving: Saving,
+    when_there: WhenThere,
+    choice: Choice | None,
+    quiet: bool,
+    level: int,
 ) -> Worker:
     from video2pose3d.batch.work import Worker
 
     keep_flat()
     _options.log_to_stderr(level)
-    return Worker(options, saving, when_there, partial(Bars, quiet=quiet))
+    return Worker(options, saving, when_there, partial(Bars, quiet=quiet), choice)
 
 
 def _sum_up(outcomes: list[Outcome], values: dict[str, Any]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -66,17 +67,28 @@ def command(sources: tuple[str, ...], output: Path, **values: Any) -> int:  # fm
 
     A video that is finished, by its content and the options, is not done again: start the same
     command once more to go on after an interruption. A video that fails, even one that kills its
-    process, ends nothing; it is named at the end, and the exit status is 3.
+    process, ends nothing; it is named at the end, and the exit status is 3. So is a source that
+    holds no video.
     """
     from video2pose3d.batch import crew
-    from video2pose3d.batch.inputs import discover, name_results, shard
+    from video2pose3d.batch.inputs import Job, discover, name_results, shard
+    from video2pose3d.batch.work import Outcome
+    from video2pose3d.networks import Choice
 
     options = _options.choose(values)
-    jobs = shard(name_results(discover(sources), output), *values["shard"])
-    workers = min(values["workers"], max(len(jobs), 1))
+    videos, empty = discover(sources)
+    jobs = shard(name_results(videos, output), *values["shard"])
+    failed = [
+        Outcome(Job(source, output), "failed", 0.0, error=str(error))
+        for source, error in shard(list(empty.items()), *values["shard"])
+    ]
+    if not jobs:
+        return _work.tell(failed, values)
+    workers = min(values["workers"], len(jobs))
     when_there = "replace" if values["overwrite"] else "resume"
-    engine = _engine(_work.maker(options, values, when_there), workers, values["ray"])
-    return _work.tell(crew.work(jobs, engine, workers), values)
+    choice = Choice.of(options)  # once for all workers
+    engine = _engine(_work.maker(options, values, when_there, choice), workers, values["ray"])
+    return _work.tell(itertools.chain(failed, crew.work(jobs, engine, workers)), values)
 
 
 def _engine(make: Callable[[], Worker], workers: int, ray: str | None) -> crew.Engine:

@@ -29,15 +29,20 @@ def command(keypoints2d: Path, output: Path, overwrite: bool, **values: Any) -> 
     """2D keypoints to 3D poses, without a video.
 
     KEYPOINTS2D.npz holds keypoints_2d (P, T, 17, 2) or (T, 17, 2) px, scores_2d, image_size, fps
-    and skeleton: coco17 or h36m17.
+    and skeleton: coco17 or h36m17. Of a poses.npz the 2D keypoints are lifted again, by another
+    --lifter for instance; its lens holds unless one is given.
     """
     from video2pose3d.errors import UserError
     from video2pose3d.exporters import npz
     from video2pose3d.keypoints2d import lift
 
     options = _options.choose(values)
-    if output.exists() and not overwrite:
-        raise UserError("is there already", path=output, cure="add --overwrite")
+    if output.exists():
+        if keypoints2d.exists() and output.samefile(keypoints2d):
+            what = "lies where its own results would go"
+            raise UserError(what, path=keypoints2d, cure="give another --output")
+        if not overwrite:
+            raise UserError("is there already", path=output, cure="add --overwrite")
     result = lift(keypoints2d, options)
     npz.write_file(result, output)
     people = len(result.people)

@@ -275,6 +275,8 @@ def _check_clip(clip: dict[str, np.ndarray], path: Path) -> None:
         "fps is not a rate": not 0 < clip["fps"] < math.inf,
         "image_size is not a size": (clip["image_size"] <= 0).any(),
         "camera_K is not finite": not np.isfinite(clip["camera_K"]).all(),
+        "camera_K has no focal length": (clip["camera_K"][[0, 1], [0, 1]] <= 0).any(),
+        "camera_dist is not finite": not np.isfinite(clip.get("camera_dist", 0)).all(),
         "world_from_camera is not finite": not np.isfinite(clip["world_from_camera"]).all(),
     }
     for what, found in wrong.items():
