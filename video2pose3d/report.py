@@ -7,6 +7,7 @@ import hashlib
 import importlib.metadata
 import json
 import math
+import os
 import platform
 import time
 from collections.abc import Iterable, Iterator
@@ -121,7 +122,7 @@ def content_hash(path: Path) -> str | None:
         return None  # a webcam
     total = hashlib.sha256()
     for file in sorted(p for p in path.iterdir() if p.is_file()):
-        total.update(f"{file.name}\0{sha256(file)}\n".encode())
+        total.update(os.fsencode(file.name) + f"\0{sha256(file)}\n".encode())
     return total.hexdigest()
 
 
