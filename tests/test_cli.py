@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 
+import cv2
 import figures
 import numpy as np
 import pytest
@@ -182,6 +183,16 @@ def test_results_never_replace_their_own_input(program, tmp_path):
         assert done.exit_code == NOTHING_DONE
         assert "lies where its own results would go; give another --output" in done.stderr
     assert clip.read_bytes() == before
+
+
+def test_results_never_lie_among_the_images_they_came_from(program, tmp_path):
+    (tmp_path / "shots").mkdir()
+    cv2.imwrite(str(tmp_path / "shots" / "1.png"), np.zeros((240, 320, 3), np.uint8))
+    for command in (["run", tmp_path / "shots"], ["multiview", *[tmp_path / "shots"] * 2]):
+        done = program(*command, "-o", tmp_path, "--overwrite")
+        assert done.exit_code == NOTHING_DONE
+        assert "lies where its own results would go; give another --output" in done.stderr
+    assert [file.name for file in (tmp_path / "shots").iterdir()] == ["1.png"]
 
 
 def test_a_bug_in_one_video_leaves_the_others_alone(program, tmp_path, monkeypatch):

@@ -174,13 +174,14 @@ def render(
 
 
 def check_folder(folder: Path, *inputs: Path) -> None:
-    """UserError where files could not be written into `folder`, or might replace one of the inputs;
-    makes nothing.
+    """UserError where files could not be written into `folder`, or might replace one of the inputs,
+    or lie among its images; makes nothing.
 
     To be told before a clip is watched, not after.
     """
     for path in inputs:
-        if os.path.dirname(os.path.realpath(path)) == os.path.realpath(folder):
+        place = os.path.realpath(path)
+        if os.path.realpath(folder) in (place, os.path.dirname(place)):
             what = "lies where its own results would go"
             raise UserError(what, path=path, cure="give another --output")
     nearest = next(p for p in (folder, *folder.absolute().parents) if os.path.exists(p))
