@@ -127,18 +127,19 @@ def content_hash(path: Path) -> str | None:
 
 
 def write_report(report: dict[str, Any], folder: Path) -> Path:
-    """report.json, whole or not at all; numbers that JSON does not know (nan) become null."""
+    """report.json, whole or not at all."""
     path = folder / "report.json"
     with replacing(path) as beside:
-        beside.write_text(json.dumps(_finite(report), indent=2) + "\n", encoding="utf-8")
+        beside.write_text(json.dumps(finite(report), indent=2) + "\n", encoding="utf-8")
     return path
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
+    """The same with null for numbers that JSON does not know (nan)."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
+        return {key: finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
+        return [finite(item) for item in value]
     return value
