@@ -154,6 +154,16 @@ def test_what_is_saved_is_what_the_contract_lists(two_people, tmp_path):
     assert second["stature_m"] > 1.2
 
 
+def test_files_of_an_earlier_result_do_not_stay_beside_those_of_a_new_one(two_people, tmp_path):
+    two_people.save(tmp_path, exports=["bvh", "csv"], overlay=False)
+    (tmp_path / "two" / "notes.txt").write_text("mine")
+    alone = replace(two_people, people=two_people.people[:1])
+    files = alone.save(tmp_path, overlay=False, animation=False)
+    names = {file.name for file in files}
+    assert names == {"poses.npz", "person-1.bvh", "report.json"}
+    assert {file.name for file in (tmp_path / "two").iterdir()} == {*names, "notes.txt"}
+
+
 def test_saved_poses_load_again(two_people, tmp_path):
     two_people.save(tmp_path, exports=(), overlay=False, animation=False)
     again = video2pose3d.load(tmp_path / "two" / "poses.npz")

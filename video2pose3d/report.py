@@ -134,6 +134,16 @@ def write_report(report: dict[str, Any], folder: Path) -> Path:
     return path
 
 
+def files_in(folder: Path) -> set[str]:
+    """Names of the files of an earlier result in a folder, as its report lists them."""
+    try:
+        report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+        names = [name for name in report["files"] if name == Path(name).name]
+    except (OSError, ValueError, KeyError, TypeError):
+        return set()
+    return {name for name in names if (folder / name).is_file()}
+
+
 def finite(value: Any) -> Any:
     """The same with null for numbers that JSON does not know (nan)."""
     if isinstance(value, float):

@@ -16,7 +16,7 @@ from video2pose3d import discovery
 from video2pose3d.errors import UserError
 from video2pose3d.exporters import npz
 from video2pose3d.render import animation, overlay, viewer
-from video2pose3d.report import Clock, as_json, write_report
+from video2pose3d.report import Clock, as_json, files_in, write_report
 from video2pose3d.structures import Scene
 from video2pose3d.video import Video
 
@@ -77,9 +77,11 @@ class Result(Scene):
     def write(self, folder: Path, saving: Saving, *, progress: Progress = quiet) -> list[Path]:
         """Write the files into `folder` itself; each appears whole or not at all.
 
-        Returns the files, report.json last: where it lies, everything else lies too.
+        Returns the files, report.json last: where it lies, everything else lies too. What an
+        earlier result wrote there and this one has not is removed.
         """
         _make(folder)
+        former = files_in(folder)
         (folder / "report.json").unlink(missing_ok=True)
         with self.clock.stage("export"):
             formats = tuple(dict.fromkeys(("npz", *saving.exports)))
@@ -92,7 +94,10 @@ class Result(Scene):
             "files": [file.name for file in files],
             "stages": self.clock.summary(len(self.timestamps)),
         }
-        return [*files, write_report(report, folder)]
+        files.append(write_report(report, folder))
+        for stale in former - {file.name for file in files}:
+            (folder / stale).unlink(missing_ok=True)
+        return files
 
     def draw(self, folder: Path, saving: Saving, progress: Progress) -> list[Path]:
         """Write the pictures that `saving` asks for; returns the files."""
