@@ -200,6 +200,19 @@ def test_colours_are_right(clip, pixels):
 # Images.
 
 
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_photograph_is_upright_as_its_exif_says(tmp_path, orientation):
+    image = np.zeros((48, 64, 3), np.uint8)
+    image[:24, :32] = 255
+    jpeg = cv2.imencode(".jpg", image)[1].tobytes()
+    tags = struct.pack(">HHHIHHI", 1, 0x0112, 3, 1, orientation, 0, 0)
+    exif = b"Exif\0\0MM\0*\0\0\0\x08" + tags
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + jpeg[2:])
+    (upright,) = open_video(path)
+    np.testing.assert_allclose(upright, cv2.imread(str(path)), atol=3)
+
+
 def test_a_folder_of_images_is_a_clip_in_natural_order(tmp_path):
     for index in range(12):
         cv2.imwrite(str(tmp_path / f"frame_{index}.png"), picture(index)[..., ::-1])
