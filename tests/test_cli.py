@@ -185,6 +185,17 @@ def test_results_never_replace_their_own_input(program, tmp_path):
     assert clip.read_bytes() == before
 
 
+def test_an_overlay_never_replaces_its_own_clip(program, tmp_path):
+    program(figures.write_clip(tmp_path / "clip.mp4", frames=4), "-o", tmp_path / "out")
+    poses = tmp_path / "out" / "clip" / "poses.npz"
+    clip = (tmp_path / "clip.mp4").rename(tmp_path / "overlay.mp4")
+    before = clip.read_bytes()
+    done = program("render", poses, "--video", clip, "-o", tmp_path, "--overwrite")
+    assert done.exit_code == NOTHING_DONE
+    assert "lies where its own overlay would go; give another --output" in done.stderr
+    assert clip.read_bytes() == before
+
+
 def test_results_never_lie_among_the_images_they_came_from(program, tmp_path):
     (tmp_path / "shots").mkdir()
     cv2.imwrite(str(tmp_path / "shots" / "1.png"), np.zeros((240, 320, 3), np.uint8))

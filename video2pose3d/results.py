@@ -169,6 +169,9 @@ def render(
             ours, theirs = ("x".join(map(str, s)) for s in (scene.image_size, clip.size))
             raise UserError(f"is {theirs}, the poses were made from {ours}", path=clip.path)
         files.append(folder / "overlay.mp4")
+        if os.path.realpath(clip.path) == os.path.realpath(files[-1]):
+            cure = "give another --output"
+            raise UserError("lies where its own overlay would go", path=clip.path, cure=cure)
     if not overwrite:
         _refuse(files)
     total = len(scene.timestamps)
