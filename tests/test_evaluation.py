@@ -162,6 +162,7 @@ def test_the_benchmark_can_be_given_to_other_programs(folder, tmp_path):
         )
         with np.load(truth) as z:
             np.testing.assert_allclose(z["camera"], s.joints, atol=1e-6)
+            np.testing.assert_array_equal(z["K"], filming.CAMERA.K)  # for --keypoints-2d
 
 
 def test_the_command_prints_tables_and_draws_a_picture(folder, tmp_path):
