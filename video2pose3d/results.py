@@ -132,7 +132,12 @@ def name_of(source: Path) -> str:
     if source.name.isdecimal() and not source.exists():
         return f"webcam-{source}"
     path = Path(os.path.abspath(source))
-    return path.name if path.is_dir() else path.stem
+    return path.name if path.is_dir() else without_ending(path).name
+
+
+def without_ending(path: Path) -> Path:
+    """A file's path without its ending; as it is where dots, which mean a folder, would be left."""
+    return path.with_suffix("") if path.stem.strip(".") else path
 
 
 def load(path: str | os.PathLike[str]) -> Result:
