@@ -94,6 +94,14 @@ def test_names_come_from_the_file_whatever_it_is_called(tmp_path):
     assert name_results(place_inputs(["0"]), tmp_path)[0].folder.name == "webcam-0"
 
 
+@pytest.mark.parametrize("name", ["a{b}", "{0}", "[/]", "100%"])
+def test_progress_shows_names_as_they_are(name, monkeypatch, capsys):
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as on a terminal
+    with Bars(name, quiet=False) as progress:
+        progress(f"watch {name}", 1, 2)
+    assert f"{name} watch {name}" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name", ["..mp4", "...mp4"])
 def test_no_name_leads_out_of_the_folder_of_results(tmp_path, name):
     (tmp_path / name).touch()
