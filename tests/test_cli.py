@@ -164,6 +164,16 @@ def test_a_config_says_flags_by_their_own_names(program, tmp_path):
     assert (out / "clip" / "poses.json").exists()
 
 
+@pytest.mark.skipif(os.name == "nt", reason="names are text there")
+def test_a_name_that_is_no_text_can_be_said(tmp_path):
+    home = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9")
+    done = subprocess.run(
+        [sys.executable, "-m", "video2pose3d", "weights", "path"], capture_output=True, text=True,
+        env={**os.environ, "VIDEO2POSE3D_HOME": home, "PYTHONIOENCODING": "utf-8:strict"},
+    )  # fmt: skip
+    assert done.stdout == f"{tmp_path}/caf\\udce9/weights\n"
+
+
 def test_a_folder_that_cannot_be_is_told_before_the_clip_is_watched(program, tmp_path, monkeypatch):
     clip = figures.write_clip(tmp_path / "clip.mp4", frames=4)
     monkeypatch.setattr(figures.Detector, "detect", lambda *_: pytest.fail("it was watched"))
