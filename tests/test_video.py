@@ -114,6 +114,8 @@ def test_a_cut_gives_the_frames_between(clip, name):
     assert numbers(video) == list(range(25, 50))
     np.testing.assert_allclose(video.timestamps, np.arange(25) / 25, atol=0.0006)
     assert numbers(open_video(path, start=3.0)) == list(range(75, 90))
+    assert numbers(open_video(path, start=1.01, end=1.97)) == list(range(26, 50))
+    assert numbers(open_video(path, end=0.01)) == [0]
 
 
 @pytest.mark.parametrize(("start", "end"), [(99, None), (2, 1), (-1, None)])

@@ -159,9 +159,11 @@ class Video:
         source = self._source()
         try:
             for seconds, frame in source:
-                if seconds >= self.end - self._tick / 2:
+                # Times may be half a tick off, but not where a tick is a whole frame, as in AVI.
+                off = min(self._tick / 2, 0.2 / float(self._rate))
+                if seconds >= self.end - off:
                     return
-                if seconds >= self.start - self._tick / 2:
+                if seconds >= self.start - off:
                     yield seconds, frame
         finally:
             source.close()
