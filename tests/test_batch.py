@@ -26,7 +26,7 @@ from video2pose3d.cli._progress import Bars
 from video2pose3d.errors import UserError
 from video2pose3d.networks import Choice, Networks
 from video2pose3d.options import Options
-from video2pose3d.results import Saving
+from video2pose3d.results import Saving, name_of
 
 
 @pytest.fixture
@@ -119,6 +119,23 @@ def test_names_come_from_the_file_whatever_it_is_called(tmp_path):
         "-dash", "名前 & 'q';$(touch x)", "take 1.2", "noending",
     ]  # fmt: skip
     assert name_results(place_inputs(["0"]), tmp_path)[0].folder.name == "webcam-0"
+
+
+@pytest.mark.parametrize("name", ["a{b}", "{0}", "[/]", "100%"])
+def test_progress_shows_names_as_they_are(name, monkeypatch, capsys):
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as on a terminal
+    with Bars(name, quiet=False) as progress:
+        progress(f"watch {name}", 1, 2)
+    assert f"{name} watch {name}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["..mp4", "...mp4"])
+def test_no_name_leads_out_of_the_folder_of_results(tmp_path, name):
+    (tmp_path / name).touch()
+    for places in (place_inputs([str(tmp_path / name)]), [(str(tmp_path / name), Path(name))]):
+        (job,) = name_results(places, tmp_path / "out")
+        assert job.folder == tmp_path / "out" / name
+    assert name_of(tmp_path / name) == name
 
 
 def test_shards_together_are_all_jobs_each_once():

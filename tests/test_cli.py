@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 
+import cv2
 import figures
 import numpy as np
 import pytest
@@ -164,6 +165,16 @@ def test_a_config_says_flags_by_their_own_names(program, tmp_path):
     assert (out / "clip" / "poses.json").exists()
 
 
+@pytest.mark.skipif(os.name == "nt", reason="names are text there")
+def test_a_name_that_is_no_text_can_be_said(tmp_path):
+    home = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9")
+    done = subprocess.run(
+        [sys.executable, "-m", "video2pose3d", "weights", "path"], capture_output=True, text=True,
+        env={**os.environ, "VIDEO2POSE3D_HOME": home, "PYTHONIOENCODING": "utf-8:strict"},
+    )  # fmt: skip
+    assert done.stdout == f"{tmp_path}/caf\\udce9/weights\n"
+
+
 def test_a_folder_that_cannot_be_is_told_before_the_clip_is_watched(program, tmp_path, monkeypatch):
     clip = figures.write_clip(tmp_path / "clip.mp4", frames=4)
     monkeypatch.setattr(figures.Detector, "detect", lambda *_: pytest.fail("it was watched"))
@@ -183,6 +194,27 @@ def test_results_never_replace_their_own_input(program, tmp_path):
         assert done.exit_code == NOTHING_DONE
         assert "lies where its own results would go; give another --output" in done.stderr
     assert clip.read_bytes() == before
+
+
+def test_an_overlay_never_replaces_its_own_clip(program, tmp_path):
+    program(figures.write_clip(tmp_path / "clip.mp4", frames=4), "-o", tmp_path / "out")
+    poses = tmp_path / "out" / "clip" / "poses.npz"
+    clip = (tmp_path / "clip.mp4").rename(tmp_path / "overlay.mp4")
+    before = clip.read_bytes()
+    done = program("render", poses, "--video", clip, "-o", tmp_path, "--overwrite")
+    assert done.exit_code == NOTHING_DONE
+    assert "lies where its own overlay would go; give another --output" in done.stderr
+    assert clip.read_bytes() == before
+
+
+def test_results_never_lie_among_the_images_they_came_from(program, tmp_path):
+    (tmp_path / "shots").mkdir()
+    cv2.imwrite(str(tmp_path / "shots" / "1.png"), np.zeros((240, 320, 3), np.uint8))
+    for command in (["run", tmp_path / "shots"], ["multiview", *[tmp_path / "shots"] * 2]):
+        done = program(*command, "-o", tmp_path, "--overwrite")
+        assert done.exit_code == NOTHING_DONE
+        assert "lies where its own results would go; give another --output" in done.stderr
+    assert [file.name for file in (tmp_path / "shots").iterdir()] == ["1.png"]
 
 
 def test_a_bug_in_one_video_leaves_the_others_alone(program, tmp_path, monkeypatch):

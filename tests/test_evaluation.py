@@ -84,6 +84,19 @@ def test_a_wrong_size_is_what_n_mpjpe_forgives():
     assert np.isnan([nobody.mpjpe, nobody.n_mpjpe, nobody.p_mpjpe, nobody.mpjve]).all()
 
 
+def test_json_of_a_person_whom_the_result_lacks_is_json(tmp_path):
+    np.savez(tmp_path / "truth.npz", camera=walk(9))
+    nobody = np.zeros((0, 9, 17, 3))
+    np.savez(
+        tmp_path / "poses.npz", joints_3d=nobody, joints_world=nobody, valid=np.zeros((0, 9), bool),
+        world_from_camera=np.eye(4),
+    )  # fmt: skip
+    flags = ["evaluate", str(tmp_path / "truth.npz"), "--poses", str(tmp_path / "poses.npz")]
+    done = CliRunner().invoke(video2pose3d, [*flags, "--json"])
+    for score in json.loads(done.stdout, parse_constant=pytest.fail):
+        assert (score["frames"], score["mpjpe"]) == (0, None)
+
+
 def test_the_detector_points_where_coco_ones_do():
     joints = walk(9)
     points = detector.points(joints)
@@ -154,6 +167,7 @@ def test_the_benchmark_can_be_given_to_other_programs(folder, tmp_path):
         )
         with np.load(truth) as z:
             np.testing.assert_allclose(z["camera"], s.joints, atol=1e-6)
+            np.testing.assert_array_equal(z["K"], filming.CAMERA.K)  # for --keypoints-2d
 
 
 def test_the_command_prints_tables_and_draws_a_picture(folder, tmp_path):

@@ -62,6 +62,9 @@ def test_camera_files_that_do_not_fit_are_told(tmp_path):
     np.savez(path, K=PLAIN.K, size=np.array([720, 1280]))
     with pytest.raises(UserError, match="made for 720x1280 pictures, these are 1280x720"):
         geometry.read_camera(path, SIZE)
+    np.savez(path, K=PLAIN.K, dist=[0, np.nan, 0, 0, 0])
+    with pytest.raises(UserError, match="the distortion is not a number"):
+        geometry.read_camera(path, SIZE)
     np.savez(path, K=np.array({"code": 1}, dtype=object))
     with pytest.raises(UserError, match="may run code"):
         geometry.read_camera(path, SIZE)

@@ -35,6 +35,7 @@ from video2pose3d.multiview.timing import at_times
 from video2pose3d.multiview.triangulation import Sights
 from video2pose3d.options import Options
 from video2pose3d.pipeline import Sighting
+from video2pose3d.render import rig as rig_picture
 from video2pose3d.skeletons import H36M17
 from video2pose3d.structures import Camera, Keypoints2D, Track
 from video2pose3d.training.detector import detector_points
@@ -566,6 +567,13 @@ def test_the_whole_way_from_clips_to_files(tmp_path):
     report = json.loads(files[-1].read_text())
     assert [camera["name"] for camera in report["cameras"]] == ["left", "right"]
     assert all(camera["reprojection_px"] < 3 for camera in report["cameras"])
+
+
+def test_a_camera_whose_name_looks_like_a_formula_is_drawn_all_the_same(tmp_path):
+    views = rig(2)
+    views[0] = replace(views[0], name=r"a$\frac{$")
+    scene = found(filmed([walk(6)], views)).scene
+    assert rig_picture.write(scene, tmp_path / "rig.png").stat().st_size > 10_000
 
 
 def test_one_clip_twice_is_no_second_view(tmp_path):

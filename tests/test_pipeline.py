@@ -1,6 +1,7 @@
 """One video, the whole way through, with mock networks for the pixels and all else real."""
 
 import json
+import os
 from dataclasses import replace
 from fractions import Fraction
 
@@ -13,6 +14,7 @@ import video2pose3d
 from video2pose3d import pipeline
 from video2pose3d.errors import UserError
 from video2pose3d.options import Options
+from video2pose3d.report import content_hash
 from video2pose3d.skeletons import H36M17
 
 
@@ -152,6 +154,16 @@ def test_what_is_saved_is_what_the_contract_lists(two_people, tmp_path):
     assert second["stature_m"] > 1.2
 
 
+def test_files_of_an_earlier_result_do_not_stay_beside_those_of_a_new_one(two_people, tmp_path):
+    two_people.save(tmp_path, exports=["bvh", "csv"], overlay=False)
+    (tmp_path / "two" / "notes.txt").write_text("mine")
+    alone = replace(two_people, people=two_people.people[:1])
+    files = alone.save(tmp_path, overlay=False, animation=False)
+    names = {file.name for file in files}
+    assert names == {"poses.npz", "person-1.bvh", "report.json"}
+    assert {file.name for file in (tmp_path / "two").iterdir()} == {*names, "notes.txt"}
+
+
 def test_saved_poses_load_again(two_people, tmp_path):
     two_people.save(tmp_path, exports=(), overlay=False, animation=False)
     again = video2pose3d.load(tmp_path / "two" / "poses.npz")
@@ -168,6 +180,17 @@ def test_nobody_there_gives_empty_poses_and_says_so(networks, tmp_path):
     assert [file.name for file in files] == ["poses.npz", "report.json"]
     assert "no person found" in result.report["warnings"]
     assert len(video2pose3d.load(tmp_path / "empty" / "poses.npz").people) == 0
+
+
+def test_a_folder_of_images_whose_names_are_no_text_has_a_hash(tmp_path):
+    image = tmp_path / os.fsdecode(b"caf\xe9_1.png")
+    try:
+        image.write_bytes(b"some")
+    except OSError:
+        pytest.skip("this disk takes no such name")
+    first = content_hash(tmp_path)
+    image.write_bytes(b"other")
+    assert content_hash(tmp_path) != first
 
 
 def test_a_part_of_the_clip(networks, tmp_path):

@@ -52,20 +52,21 @@ def person(
     world = size * np.array([STANDING[name] for name in H36M17.joints]) + at
     seen = geometry.transform(np.linalg.inv(WORLD_FROM_CAMERA), world)
     xy = geometry.project(seen, camera)
-    scores = np.where(np.isin(H36M17.joints, unseen), 0.1, 1.0).astype(np.float32)
+    sure = np.where(np.isin(H36M17.joints, unseen), 0.1, 1.0).astype(np.float32)
 
     def repeat(array: np.ndarray) -> np.ndarray:
         return np.tile(array.astype(np.float32), (len(frames),) + (1,) * array.ndim)
 
     when = np.array(frames, np.int64)
     valid = ~np.isin(when, bridged)
+    scores = valid[:, None] * repeat(sure)
     box = repeat(np.concatenate([xy.min(axis=0) - 10, xy.max(axis=0) + 10]))
     return Person(
         track=Track(id, when[valid], box[valid], np.ones(valid.sum(), np.float32)),
         frames=when,
         valid=valid,
-        keypoints=Keypoints2D(when, repeat(xy), repeat(scores), H36M17, camera.size, 25.0),
-        poses=Poses3D(when, repeat(seen - seen[0]), repeat(scores), H36M17, "CAMERA_ROOT", 25.0),
+        keypoints=Keypoints2D(when, repeat(xy), scores, H36M17, camera.size, 25.0),
+        poses=Poses3D(when, repeat(seen - seen[0]), scores, H36M17, "CAMERA_ROOT", 25.0),
         root_camera=repeat(seen[0]),
         joints_world=repeat(world),
         foot_contact=np.ones((len(when), 2), bool),

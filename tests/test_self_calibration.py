@@ -177,6 +177,16 @@ def test_with_a_calibration_clocks_alone_are_found(monkeypatch):
     assert [camera.view for camera in found.cameras] == views
 
 
+def test_pictures_of_one_moment_are_taken_to_be_in_time(monkeypatch):
+    views = rig([0, 70])
+    cameras, movers = filmed([walker()[:1]], views)
+    monkeypatch.setattr(movement, "movers", lambda *_: movers)
+    known = [replace(c, view=view) for c, view in zip(cameras, views, strict=True)]
+    found = self_calibration.set_clocks(known, None)
+    assert [camera.offset for camera in found.cameras] == [0, 0]
+    assert "doesn't show when cam1 began" in found.warnings[0]
+
+
 def test_two_people_are_told_apart_before_cameras_are_known(find):
     aside = np.array([0.6, 0, 0])
     people = [walker("two_people", 0) + aside, walker("two_people", 1) - aside]

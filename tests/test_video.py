@@ -114,6 +114,8 @@ def test_a_cut_gives_the_frames_between(clip, name):
     assert numbers(video) == list(range(25, 50))
     np.testing.assert_allclose(video.timestamps, np.arange(25) / 25, atol=0.0006)
     assert numbers(open_video(path, start=3.0)) == list(range(75, 90))
+    assert numbers(open_video(path, start=1.01, end=1.97)) == list(range(26, 50))
+    assert numbers(open_video(path, end=0.01)) == [0]
 
 
 @pytest.mark.parametrize(("start", "end"), [(99, None), (2, 1), (-1, None)])
@@ -198,6 +200,19 @@ def test_colours_are_right(clip, pixels):
 
 
 # Images.
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_photograph_is_upright_as_its_exif_says(tmp_path, orientation):
+    image = np.zeros((48, 64, 3), np.uint8)
+    image[:24, :32] = 255
+    jpeg = cv2.imencode(".jpg", image)[1].tobytes()
+    tags = struct.pack(">HHHIHHI", 1, 0x0112, 3, 1, orientation, 0, 0)
+    exif = b"Exif\0\0MM\0*\0\0\0\x08" + tags
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + jpeg[2:])
+    (upright,) = open_video(path)
+    np.testing.assert_allclose(upright, cv2.imread(str(path)), atol=3)
 
 
 def test_a_folder_of_images_is_a_clip_in_natural_order(tmp_path):

@@ -12,6 +12,10 @@ def main() -> None:
     # (see cli/_memory.py), and clearing it page by page took a sixth to a quarter of its time.
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
+    # A file's name may hold what the terminal's encoding has not; stderr never minds.
+    if getattr(sys.stdout, "errors", None) == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")  # pyright: ignore[reportAttributeAccessIssue]
+
     from video2pose3d.cli import video2pose3d
 
     sys.exit(video2pose3d())

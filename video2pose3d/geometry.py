@@ -63,6 +63,8 @@ def read_cameras(path: Path, sizes: Sequence[tuple[int, int]]) -> list[Camera]:
         raise UserError(what, path=path, cure=f"give those of one camera{each}")
     if not (np.isfinite(K).all() and (K[:, [0, 1], [0, 1]] > 0).all() and (made_for > 0).all()):
         raise UserError("the focal length or size is not a positive number", path=path)
+    if not np.isfinite(dist).all():
+        raise UserError("the distortion is not a number", path=path)
     cameras = []
     for v, size in enumerate(sizes):
         one = v if len(K) > 1 else 0

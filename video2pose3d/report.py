@@ -7,6 +7,7 @@ import hashlib
 import importlib.metadata
 import json
 import math
+import os
 import platform
 import time
 from collections.abc import Iterable, Iterator
@@ -121,23 +122,34 @@ def content_hash(path: Path) -> str | None:
         return None  # a webcam
     total = hashlib.sha256()
     for file in sorted(p for p in path.iterdir() if p.is_file()):
-        total.update(f"{file.name}\0{sha256(file)}\n".encode())
+        total.update(os.fsencode(file.name) + f"\0{sha256(file)}\n".encode())
     return total.hexdigest()
 
 
 def write_report(report: dict[str, Any], folder: Path) -> Path:
-    """report.json, whole or not at all; numbers that JSON does not know (nan) become null."""
+    """report.json, whole or not at all."""
     path = folder / "report.json"
     with replacing(path) as beside:
-        beside.write_text(json.dumps(_finite(report), indent=2) + "\n", encoding="utf-8")
+        beside.write_text(json.dumps(finite(report), indent=2) + "\n", encoding="utf-8")
     return path
 
 
-def _finite(value: Any) -> Any:
+def files_in(folder: Path) -> set[str]:
+    """Names of the files of an earlier result in a folder, as its report lists them."""
+    try:
+        report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+        names = [name for name in report["files"] if name == Path(name).name]
+    except (OSError, ValueError, KeyError, TypeError):
+        return set()
+    return {name for name in names if (folder / name).is_file()}
+
+
+def finite(value: Any) -> Any:
+    """The same with null for numbers that JSON does not know (nan)."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
+        return {key: finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
+        return [finite(item) for item in value]
     return value

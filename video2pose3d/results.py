@@ -16,7 +16,7 @@ from video2pose3d import discovery
 from video2pose3d.errors import UserError
 from video2pose3d.exporters import npz
 from video2pose3d.render import animation, overlay, viewer
-from video2pose3d.report import Clock, as_json, write_report
+from video2pose3d.report import Clock, as_json, files_in, write_report
 from video2pose3d.structures import Scene
 from video2pose3d.video import Video
 
@@ -77,9 +77,11 @@ class Result(Scene):
     def write(self, folder: Path, saving: Saving, *, progress: Progress = quiet) -> list[Path]:
         """Write the files into `folder` itself; each appears whole or not at all.
 
-        Returns the files, report.json last: where it lies, everything else lies too.
+        Returns the files, report.json last: where it lies, everything else lies too. What an
+        earlier result wrote there and this one has not is removed.
         """
         _make(folder)
+        former = files_in(folder)
         (folder / "report.json").unlink(missing_ok=True)
         with self.clock.stage("export"):
             formats = tuple(dict.fromkeys(("npz", *saving.exports)))
@@ -92,7 +94,10 @@ class Result(Scene):
             "files": [file.name for file in files],
             "stages": self.clock.summary(len(self.timestamps)),
         }
-        return [*files, write_report(report, folder)]
+        files.append(write_report(report, folder))
+        for stale in former - {file.name for file in files}:
+            (folder / stale).unlink(missing_ok=True)
+        return files
 
     def draw(self, folder: Path, saving: Saving, progress: Progress) -> list[Path]:
         """Write the pictures that `saving` asks for; returns the files."""
@@ -127,7 +132,12 @@ def name_of(source: Path) -> str:
     if source.name.isdecimal() and not source.exists():
         return f"webcam-{source}"
     path = Path(os.path.abspath(source))
-    return path.name if path.is_dir() else path.stem
+    return path.name if path.is_dir() else without_ending(path).name
+
+
+def without_ending(path: Path) -> Path:
+    """A file's path without its ending; as it is where dots, which mean a folder, would be left."""
+    return path.with_suffix("") if path.stem.strip(".") else path
 
 
 def load(path: str | os.PathLike[str]) -> Result:
@@ -164,6 +174,9 @@ def render(
             ours, theirs = ("x".join(map(str, s)) for s in (scene.image_size, clip.size))
             raise UserError(f"is {theirs}, the poses were made from {ours}", path=clip.path)
         files.append(folder / "overlay.mp4")
+        if os.path.realpath(clip.path) == os.path.realpath(files[-1]):
+            cure = "give another --output"
+            raise UserError("lies where its own overlay would go", path=clip.path, cure=cure)
     if not overwrite:
         _refuse(files)
     total = len(scene.timestamps)
@@ -174,13 +187,14 @@ def render(
 
 
 def check_folder(folder: Path, *inputs: Path) -> None:
-    """UserError where files could not be written into `folder`, or might replace one of the inputs;
-    makes nothing.
+    """UserError where files could not be written into `folder`, or might replace one of the inputs,
+    or lie among its images; makes nothing.
 
     To be told before a clip is watched, not after.
     """
     for path in inputs:
-        if os.path.dirname(os.path.realpath(path)) == os.path.realpath(folder):
+        place = os.path.realpath(path)
+        if os.path.realpath(folder) in (place, os.path.dirname(place)):
             what = "lies where its own results would go"
             raise UserError(what, path=path, cure="give another --output")
     nearest = next(p for p in (folder, *folder.absolute().parents) if os.path.exists(p))

@@ -111,7 +111,9 @@ def _videos_below(folder: Path) -> list[Path]:
 
 def name_results(places: Sequence[tuple[str, Path]], output: Path) -> list[Job]:
     """Give each video a folder of its own: its place without the ending, or with it in a clash."""
-    stems = [place if Path(path).is_dir() else place.with_suffix("") for path, place in places]
+    stems = [
+        place if Path(path).is_dir() else results.without_ending(place) for path, place in places
+    ]
     clash = {stem for stem in stems if stems.count(stem) > 1}
     folders = [
         place if stem in clash else stem for (_, place), stem in zip(places, stems, strict=True)

@@ -105,10 +105,7 @@ class Worker:
         try:
             with self.bars(job.folder.name) as progress:
                 result = pipeline.process(clip, networks, self.options, progress=progress)
-                former = _files_of(job.folder)
                 files = result.write(job.folder, self.saving, progress=progress)
-                for stale in former - {file.name for file in files}:
-                    (job.folder / stale).unlink(missing_ok=True)
         except UserError as error:
             return _failed(job, error, begun)
         except Exception as error:  # a bug of ours must not take the other videos with it

@@ -193,7 +193,8 @@ def plot(report: dict[str, Any], path: Path) -> None:
     axes.bar_label(bars, fmt=" %.1f")
     axes.invert_yaxis()
     axes.set_xlabel("ms a frame (blue: inside a network)")
-    axes.set_title(f"{Path(report['input']['path']).name}, {frames} frames, {report['device']}")
+    name = Path(report["input"]["path"]).name
+    axes.set_title(f"{name}, {frames} frames, {report['device']}", parse_math=False)
     axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=120)
     pyplot.close(figure)

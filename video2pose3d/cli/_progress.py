@@ -21,9 +21,9 @@ class Bars:
         )
 
         console = Console(stderr=True)
+        self._title = title  # a file's name: neither a format nor markup
         self._progress = Progress(
-            TextColumn(title, markup=False),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TimeRemainingColumn(),
@@ -45,5 +45,5 @@ class Bars:
 
     def __call__(self, stage: str, done: int, total: int | None) -> None:
         if stage not in self._tasks:
-            self._tasks[stage] = self._progress.add_task(stage, total=total)
+            self._tasks[stage] = self._progress.add_task(f"{self._title} {stage}", total=total)
         self._progress.update(self._tasks[stage], completed=done, total=total)

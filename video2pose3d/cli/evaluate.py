@@ -315,11 +315,13 @@ def _lifter(name: str, device: str, **expected: str) -> Any:
 def _show(measured: list, as_json: bool) -> None:
     """Scores line by line, and tables with a line between them."""
     if as_json:
+        from video2pose3d.report import finite
+
         plain = [
             one.as_json() if hasattr(one, "as_json") else dataclasses.asdict(one)
             for one in measured
         ]
-        click.echo(json.dumps(plain, indent=2))
+        click.echo(json.dumps(finite(plain), indent=2))
         return
     for n, one in enumerate(measured):
         if n and hasattr(one, "as_json"):

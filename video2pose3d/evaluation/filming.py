@@ -143,8 +143,8 @@ def dump(sequences: list[Sequence], folder: Path) -> list[Path]:
     """The benchmark for other programs, three files a sequence, in `folder`.
 
     NUMBER_CLIP.noisy.npz and .clean.npz: keypoints as `lift` reads them (keypoints_2d, scores_2d,
-    image_size, fps, skeleton); .truth.npz: `camera` (T, 17, 3) metres in CAMERA, as `evaluate`
-    reads it, and `camera_K`.
+    image_size, fps, skeleton); .truth.npz: `camera` (T, 17, 3) metres in CAMERA and its `K`, as
+    `evaluate` reads them.
     """
     folder.mkdir(parents=True, exist_ok=True)
     files = []
@@ -161,5 +161,5 @@ def dump(sequences: list[Sequence], folder: Path) -> list[Path]:
                 skeleton=np.array(keypoints.skeleton.name),
             )
         files.append(folder / f"{name}.truth.npz")
-        np.savez_compressed(files[-1], camera=s.joints.astype(np.float32), camera_K=CAMERA.K)
+        np.savez_compressed(files[-1], camera=s.joints.astype(np.float32), K=CAMERA.K)
     return files

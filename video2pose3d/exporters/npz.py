@@ -6,7 +6,6 @@ The keys, shapes and units are the project's contract (schema_version 1). P peop
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +60,7 @@ _PER_VIEW: dict[str, tuple[int, ...]] = {
 }
 # These are not in the contract's first list: a file without them is read all the same.
 _OPTIONAL = {"scores_3d", "boxes", "box_scores", "camera_dist", "cameras_size"}
+_MAX_FPS = 1e5  # no camera is as fast
 
 
 def write(scene: Scene, folder: Path) -> list[Path]:
@@ -272,7 +272,9 @@ def _check_clip(clip: dict[str, np.ndarray], path: Path) -> None:
         "timestamps go back in time": not (
             np.isfinite(times).all() and (np.diff(times) >= 0).all()
         ),
-        "fps is not a rate": not 0 < clip["fps"] < math.inf,
+        "fps is not a rate": not 0 < clip["fps"] <= _MAX_FPS,
+        # Else a file of a constant rate would have more frames than memory holds.
+        "fps does not fit the timestamps": clip["fps"] * np.diff(times).sum() > 2 * len(times),
         "image_size is not a size": (clip["image_size"] <= 0).any(),
         "camera_K is not finite": not np.isfinite(clip["camera_K"]).all(),
         "camera_K has no focal length": (clip["camera_K"][[0, 1], [0, 1]] <= 0).any(),

@@ -58,6 +58,8 @@ class Mover:
         joints, there = self.at(grid)
         root = joints[:, [H36M17.root]]
         moved = np.concatenate([joints - root, root], axis=1)
+        if len(grid) < 2:  # a picture
+            return np.zeros_like(moved)
         speed = np.gradient(gaussian_filter1d(moved, _SMOOTH * RATE, axis=0), 1 / RATE, axis=0)
         return np.where(there[:, None, None], speed, 0)
 

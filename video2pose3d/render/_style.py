@@ -43,6 +43,14 @@ def row(person: Person, frame: int) -> int | None:
     return place if place < len(person.frames) and person.frames[place] == frame else None
 
 
+def sureness(person: Person) -> np.ndarray:
+    """(T, J) 0..1, which keypoints to draw: their scores, in bridged frames those on both sides."""
+    scores, rows = person.keypoints.scores, np.arange(len(person.valid))
+    before = np.maximum.accumulate(np.where(person.valid, rows, 0))
+    after = np.minimum.accumulate(np.where(person.valid, rows, len(rows) - 1)[::-1])[::-1]
+    return np.maximum(scores, np.minimum(scores[before], scores[after]))
+
+
 def limbs(skeleton: Skeleton) -> list[list[int]]:
     """The skeleton as chains of joints from a fork (or the root) to the next fork or tip.
 

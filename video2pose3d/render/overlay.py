@@ -93,8 +93,8 @@ class _Figure:
     @cached_property
     def visible(self) -> np.ndarray:
         """(T, J) bool: keypoints sure enough to be drawn."""
-        keypoints = self.person.keypoints
-        return (keypoints.scores >= self.min_score) & np.isfinite(keypoints.xy).all(axis=-1)
+        there = np.isfinite(self.person.keypoints.xy).all(axis=-1)
+        return (_style.sureness(self.person) >= self.min_score) & there
 
     @cached_property
     def extents(self) -> np.ndarray:

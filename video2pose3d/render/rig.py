@@ -54,8 +54,9 @@ def _panel(
             )
         axes.plot(at[across], at[along], "s", color="0.15", markersize=6)
         axes.annotate(
-            name, (at[across], at[along]), xytext=(6, 6), textcoords="offset points", fontsize=9
-        )
+            name, (at[across], at[along]), xytext=(6, 6), textcoords="offset points", fontsize=9,
+            parse_math=False,
+        )  # fmt: skip
     for place, person in enumerate(scene.people):
         colour = np.array(_style.person_colour(place)) / 255
         joints = person.joints_world

@@ -124,7 +124,7 @@ def _person(person: Person, scene: Scene, place: int) -> dict[str, Any]:
         "contact": pack(person.foot_contact, 1),
         "joints": pack(person.joints_world, _METRES),
         "keypoints": pack(person.keypoints.xy, max(scene.image_size) / _PICTURE),
-        "scores": pack(person.keypoints.scores, _SCORE),
+        "scores": pack(_style.sureness(person), _SCORE),
     }
 
 

@@ -23,6 +23,7 @@ import cv2
 import numpy as np
 from av.container import Flags, InputContainer
 from av.error import FFmpegError
+from av.sidedata.sidedata import Type as SideDataType
 from av.video.reformatter import Colorspace, VideoReformatter
 
 from video2pose3d.errors import UserError
@@ -158,9 +159,11 @@ class Video:
         source = self._source()
         try:
             for seconds, frame in source:
-                if seconds >= self.end - self._tick / 2:
+                # Times may be half a tick off, but not where a tick is a whole frame, as in AVI.
+                off = min(self._tick / 2, 0.2 / float(self._rate))
+                if seconds >= self.end - off:
                     return
-                if seconds >= self.start - self._tick / 2:
+                if seconds >= self.start - off:
                     yield seconds, frame
         finally:
             source.close()
@@ -323,6 +326,17 @@ class Video:
             warnings.append("the sound does not fit the mended times: left out")
         for text in warnings:
             self._warn(text)
+
+
+def _unnamed(kind: type[SideDataType], value: object) -> SideDataType:
+    """A member for a kind of side data that PyAV has no name for."""
+    member = object.__new__(kind)
+    member._name_, member._value_ = f"UNNAMED_{value}", value
+    return member
+
+
+# For one kind that it cannot name, such as a photograph's EXIF, PyAV refuses a frame's matrix, too.
+SideDataType._missing_ = classmethod(_unnamed)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def _turns(frame: av.VideoFrame) -> tuple[bool, bool, bool]:
