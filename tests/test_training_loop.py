@@ -167,6 +167,8 @@ def test_the_average_lags_behind_and_is_what_is_published(folder, config):
         state["average"]["module.lifter.head.weight"], state["model"]["lifter.head.weight"]
     )
     assert lifter.frames == 5
+    (folder / "plain").touch()
+    assert path.stat().st_mode == (folder / "plain").stat().st_mode  # others may read it, too
     assert (lifter.metadata["licence"], lifter.metadata["windows_seen"]) == ("ours", "24")
 
 

@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import safetensors.torch
 import torch
-from safetensors.torch import save_file
 from torch import nn
 
 from video2pose3d import lifters
@@ -101,7 +101,7 @@ def save(
         for key, t in of.state_dict().items()
     }
     with replacing(path) as beside:
-        save_file(tensors, beside, metadata)
+        beside.write_bytes(safetensors.torch.save(tensors, metadata))
 
 
 def _of(part: str, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -32,10 +32,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import safetensors.torch
 import torch
 import torch.nn.functional as F
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torchvision.models import SwinTransformer
 
@@ -311,7 +311,9 @@ def save(
         for key, t in model.state_dict().items()
     }
     with replacing(path) as beside:
-        save_file(tensors, beside, {**about, "format": FORMAT, "config": config})
+        beside.write_bytes(
+            safetensors.torch.save(tensors, {**about, "format": FORMAT, "config": config})
+        )
 
 
 def config_from(table: Mapping[str, Any]) -> Config:

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import safetensors.torch
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import nn
 
 from video2pose3d import discovery
@@ -134,7 +134,7 @@ def write(path: Path, model: nn.Module, header: Mapping[str, str], dtype: torch.
     """A safetensors file of a model's tensors, as `read` reads it."""
     tensors = {key: t.to("cpu", dtype).contiguous() for key, t in model.state_dict().items()}
     with replacing(path) as beside:
-        save_file(tensors, beside, dict(header))
+        beside.write_bytes(safetensors.torch.save(tensors, dict(header)))
 
 
 def describe(

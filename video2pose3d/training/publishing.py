@@ -8,8 +8,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeGuard
 
+import safetensors.torch
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from video2pose3d import lifters, weights
@@ -80,7 +80,7 @@ def _save_backbone(path: Path, name: str, model: nn.Module, about: Mapping[str, 
     keep = backbone(model)
     tensors = {key: t.contiguous() for key, t in model.state_dict().items() if key in keep}
     with replacing(path) as beside:
-        save_file(tensors, beside, header)
+        beside.write_bytes(safetensors.torch.save(tensors, header))
 
 
 def begin_with(model: nn.Module, name: str) -> Path:
