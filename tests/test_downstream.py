@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from safetensors.torch import save_file
 
 from video2pose3d import discovery, heads, lifters
 from video2pose3d.cli import video2pose3d
@@ -204,13 +205,13 @@ def test_a_pre_trained_lifter_may_lack_a_head_but_nothing_else(actions, tmp_path
     keep = publishing.backbone(lifters.load(lifter_file).model)
     run = {key: t for key, t in tensors.items() if key in keep}
     metadata["format"] = lifters.BACKBONE
-    heads.save_file(run, lifter_file, metadata)
+    save_file(run, lifter_file, metadata)
     downstream.train_head(path, actions, tmp_path / "run", threads=1)
     frozen = path.read_text().replace("lr_backbone = 2e-3", "lr_backbone = 0")
     path.with_name("frozen.toml").write_text(frozen)
     with pytest.raises(UserError, match="fine-tune it to a lifter first"):
         downstream.train_head(path.with_name("frozen.toml"), actions, tmp_path / "frozen")
-    heads.save_file({k: t for k, t in run.items() if "blocks.0" not in k}, lifter_file, metadata)
+    save_file({k: t for k, t in run.items() if "blocks.0" not in k}, lifter_file, metadata)
     with pytest.raises(UserError, match="does not fit"):
         downstream.train_head(path, actions, tmp_path / "again", threads=1)
 

@@ -6,6 +6,7 @@ import bodies
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from scipy.spatial.transform import Rotation
 from torch import nn
 
@@ -121,7 +122,7 @@ def test_a_lifter_is_no_head_and_a_head_no_lifter(saved, tmp_path):
 def test_a_header_that_says_something_else_is_one_clear_error(saved, changes, says):
     _, path = saved
     metadata, tensors = lifters.read(path)
-    heads.save_file(tensors, path, {**metadata, **changes})
+    save_file(tensors, path, {**metadata, **changes})
     with pytest.raises(UserError, match=says):
         heads.load(path)
 
