@@ -134,14 +134,20 @@ def write_report(report: dict[str, Any], folder: Path) -> Path:
     return path
 
 
-def files_in(folder: Path) -> set[str]:
-    """Names of the files of an earlier result in a folder, as its report lists them."""
+def read_report(folder: Path) -> dict[str, Any] | None:
+    """The report of a finished result, or None where there is none that can be read."""
     try:
         report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
-        names = [name for name in report["files"] if name == Path(name).name]
-    except (OSError, ValueError, KeyError, TypeError):
-        return set()
-    return {name for name in names if (folder / name).is_file()}
+    except (OSError, ValueError):
+        return None
+    return report if isinstance(report, dict) else None
+
+
+def files_of(report: dict[str, Any] | None) -> set[str]:
+    """Names of the files that a report lists; plain names only."""
+    listed = (report or {}).get("files")
+    names = listed if isinstance(listed, list) else []
+    return {name for name in names if isinstance(name, str) and name == Path(name).name}
 
 
 def finite(value: Any) -> Any:

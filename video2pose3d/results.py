@@ -16,7 +16,7 @@ from video2pose3d import discovery
 from video2pose3d.errors import UserError
 from video2pose3d.exporters import npz
 from video2pose3d.render import animation, overlay, viewer
-from video2pose3d.report import Clock, as_json, files_in, write_report
+from video2pose3d.report import Clock, as_json, files_of, read_report, write_report
 from video2pose3d.structures import Scene
 from video2pose3d.video import Video
 
@@ -81,7 +81,7 @@ class Result(Scene):
         earlier result wrote there and this one has not is removed.
         """
         _make(folder)
-        former = files_in(folder)
+        former = files_of(read_report(folder))
         (folder / "report.json").unlink(missing_ok=True)
         with self.clock.stage("export"):
             formats = tuple(dict.fromkeys(("npz", *saving.exports)))
@@ -96,7 +96,8 @@ class Result(Scene):
         }
         files.append(write_report(report, folder))
         for stale in former - {file.name for file in files}:
-            (folder / stale).unlink(missing_ok=True)
+            if (folder / stale).is_file():
+                (folder / stale).unlink()
         return files
 
     def draw(self, folder: Path, saving: Saving, progress: Progress) -> list[Path]:

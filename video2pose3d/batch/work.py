@@ -6,21 +6,20 @@ options and weights are those of the report is not done again.
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from video2pose3d import pipeline
 from video2pose3d.batch.inputs import Job
 from video2pose3d.errors import UserError
 from video2pose3d.networks import Choice, Networks
 from video2pose3d.options import Options
-from video2pose3d.report import as_json, content_hash
+from video2pose3d.report import as_json, content_hash, files_of, read_report
 from video2pose3d.results import Progress, Saving, check_folder
 from video2pose3d.video import Video
 
@@ -85,7 +84,7 @@ class Worker:
         """The outcome of a job that needs no work; None for one that does."""
         if self.when_there == "replace":
             return None
-        report = _report_in(job.folder)
+        report = read_report(job.folder)
         if self.when_there == "refuse":
             if report is not None:
                 raise UserError("holds results already", path=job.folder, cure="add --overwrite")
@@ -96,7 +95,7 @@ class Worker:
         same = (
             all(report.get(key) == value for key, value in asked.items())
             and [one.get("sha256") for one in report.get("weights", [])] == self.choice.digests
-            and all((job.folder / name).is_file() for name in _files_of(job.folder))
+            and all((job.folder / name).is_file() for name in files_of(report))
             and report.get("input", {}).get("sha256") == content_hash(Path(job.source))
         )
         return Outcome(job, "skipped", 0.0) if same else None
@@ -127,18 +126,3 @@ def _failed(job: Job, error: Exception, begun: float) -> Outcome:
         line = str(error)
         log.debug("%s", job.source, exc_info=error)
     return Outcome(job, "failed", time.perf_counter() - begun, error=line)
-
-
-def _report_in(folder: Path) -> dict[str, Any] | None:
-    """The report of a finished result, or None where there is none that can be read."""
-    try:
-        report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return report if isinstance(report, dict) else None
-
-
-def _files_of(folder: Path) -> set[str]:
-    """Names of the files that an earlier run wrote there; plain names only."""
-    listed = (_report_in(folder) or {}).get("files", [])
-    return {name for name in listed if isinstance(name, str) and name == Path(name).name}
