@@ -6,6 +6,7 @@ import pytest
 from mocap import walk
 
 from video2pose3d.datasets.mocap import Mocap
+from video2pose3d.geometry import unit
 from video2pose3d.skeletons import H36M17
 from video2pose3d.training import bodies, data
 
@@ -158,6 +159,19 @@ def test_bent_people_have_their_bones_and_their_knees_in_front():
         )
         hinge = (np.cross(knee - hip, ankle - knee) * left).sum(axis=-1)
         assert hinge.min() > -0.005
+
+
+def test_some_squat_wide_on_shins_that_still_hang():
+    joints = np.repeat(walk(40)[None], 400, axis=0)
+    bent = bodies.bend(joints, np.random.default_rng(0), share=1.0)
+    left = bent[:, :, H36M17.index("left_hip")] - bent[:, :, H36M17.index("right_hip")]
+    hip, knee, ankle = (bent[:, :, H36M17.index(f"left_{j}")] for j in ("hip", "knee", "ankle"))
+    thigh, left = unit(knee - hip), unit(left)
+    wide = ((thigh * left).sum(axis=-1) > 0.75) & (np.abs(thigh[..., 2]) < 0.4)
+    assert 0.02 < wide.mean() < 0.2  # thighs level, and more to the side than to the front
+    shin = (ankle - knee)[wide]
+    assert (shin[:, 2] < 0).mean() > 0.8
+    assert np.quantile(np.linalg.norm((ankle - hip)[wide], axis=-1), 0.25) < 0.6  # some folded
 
 
 def test_other_people_have_bones_of_their_own_within_the_recipe_left_as_right():

@@ -51,42 +51,56 @@ def reshape(joints: np.ndarray, rng: np.random.Generator, recipe: Recipe) -> np.
 def bend(joints: np.ndarray, rng: np.random.Generator, share: float) -> np.ndarray:
     """Poses that the motion capture lacks: deep and wide squats, sitting, stooping, raised arms.
 
-    Thighs and shins, the trunk and the arms are turned further, for the whole window or to and
-    fro. Hips and knees stay within their range; the lowest joint stays at its height.
+    In a share of the windows thighs and shins, the trunk and the arms are turned further, for the
+    whole window or to and fro. Hips and knees stay within their range; the lowest joint stays at
+    its height.
     """
     B, T = joints.shape[:2]
     bent = joints.copy()
     left = unit(joints[:, :, J("left_hip")] - joints[:, :, J("right_hip")])
     front = unit(np.cross(left, joints[:, :, J("thorax")] - joints[:, :, J("pelvis")]))
     up = np.cross(front, left)
+    some = rng.random((B, 1)) < share
     period, phase = rng.uniform(0.5, 3, (B, 1)), rng.uniform(0, 2 * np.pi, (B, 1))
     sway = 0.5 - 0.5 * np.cos(2 * np.pi * np.linspace(0, 1, T) / period + phase)
     amount = np.where(rng.random((B, 1)) < 0.4, 1.0, sway)  # (B, T) 0..1
 
     def degrees(low: float, high: float, part: float) -> np.ndarray:
-        """A turn (B, T) in radians for `part` of the windows."""
-        chosen = rng.random((B, 1)) < part * share
+        """A turn (B, T) in radians for `part` of these windows."""
+        chosen = some & (rng.random((B, 1)) < part)
         return np.where(chosen, np.radians(rng.uniform(low, high, (B, 1))), 0.0) * amount
 
     def angle_between(a: np.ndarray, b: np.ndarray) -> np.ndarray:
         return np.arccos(np.clip((unit(a) * unit(b)).sum(axis=-1), -1, 1))
 
     both = rng.random((B, 1)) < 0.65  # legs alike
-    turns = [(degrees(0, 110, 0.6), degrees(-10, 65, 0.6), degrees(0, 140, 0.6)) for _ in range(2)]
+    turns = [
+        (degrees(0, 110, 0.6), degrees(-10, 85, 0.5), degrees(-20, 50, 0.3), degrees(0, 150, 0.6))
+        for _ in range(2)
+    ]
     chosen = rng.random((B, 1)) < 0.7  # hips and knees bend together, as in squats and on chairs
+    further = rng.uniform(1.0, 1.6, (B, 1))
     for side, sign, own in (("left", 1.0, turns[0]), ("right", -1.0, turns[1])):
         hip, knee, ankle = H36M17.indices(f"{side}_hip", f"{side}_knee", f"{side}_ankle")
-        flexion, spread, fold = (
+        flexion, spread, twist, fold = (
             np.where(both, first, mine) for first, mine in zip(turns[0], own, strict=True)
         )
-        fold = np.where(chosen & (flexion > 0), flexion * 1.15, fold)
+        fold = np.where(chosen & (flexion > 0), flexion * further, fold)
         thigh, shin = (
             joints[:, :, knee] - joints[:, :, hip],
             joints[:, :, ankle] - joints[:, :, knee],
         )
         flexion = np.clip(flexion, 0, np.maximum(np.radians(130) - angle_between(thigh, -up), 0))
-        fold = np.clip(fold, 0, np.maximum(np.radians(150) - angle_between(thigh, shin), 0))
-        R = rotation_about(front, sign * spread) @ rotation_about(left, -flexion)  # (B, T, 3, 3)
+        fold = np.clip(fold, 0, np.maximum(np.radians(160) - angle_between(thigh, shin), 0))
+        # Twist and spread are those of a hanging leg, which is then raised to the front: so a thigh
+        # that was raised spreads sideways, and its shin still hangs.
+        raised = np.arctan2((thigh * front).sum(axis=-1), -(thigh * up).sum(axis=-1))
+        R = (
+            rotation_about(left, -(raised + flexion))
+            @ rotation_about(front, sign * spread)
+            @ rotation_about(up, sign * twist)
+            @ rotation_about(left, raised)
+        )  # (B, T, 3, 3)
         shin = (R @ rotation_about(left, fold) @ shin[..., None])[..., 0]
         bent[:, :, knee] = bent[:, :, hip] + (R @ thigh[..., None])[..., 0]
         bent[:, :, ankle] = bent[:, :, knee] + shin
