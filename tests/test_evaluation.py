@@ -155,6 +155,15 @@ def test_the_worst_sequences_are_listed_first_to_last(folder):
     assert last - first + 1 in (243, 57, 60)
 
 
+def test_joints_share_the_error_between_them(folder):
+    report = mocap.evaluate(Lifter("flat", Flat(), 81, "cpu", {}), folder)
+    by_joint = np.array(list(report.tables[4].rows.values()))
+    noisy, clean = report.scores[:2]
+    expected = [noisy.mpjpe, noisy.p_mpjpe, clean.mpjpe, clean.p_mpjpe]
+    np.testing.assert_allclose(by_joint.mean(axis=0), expected)
+    assert by_joint[0, 0] == 0  # all joints are relative to the pelvis
+
+
 def test_the_benchmark_can_be_given_to_other_programs(folder, tmp_path):
     sequences = filming.film(Mocap.read(folder / "test.npz"))
     paths = filming.dump(sequences, tmp_path / "given")
@@ -211,6 +220,7 @@ def write(folder, truth, joints, valid):
         joints_world=world.astype(np.float32),
         world_from_camera=matrix,
         valid=valid,
+        timestamps=np.arange(joints.shape[1]) / 10,
     )
     return folder / "poses.npz", folder / "truth.npz"
 
@@ -264,6 +274,23 @@ def test_limbs_stand_beside_a_detector_s_points_and_beside_the_centres_of_their_
     assert centres.p_mpjpe < 0.01
     assert 5 < limbs.p_mpjpe < 15  # hips and shoulders of the surface
     assert np.isnan(limbs.mpjpe)
+
+
+def test_details_say_which_joint_errs_and_when(tmp_path):
+    truth = clip(people=1, frames=48)
+    found = truth.swapaxes(0, 1).copy()
+    knee = H36M17.index("left_knee")
+    found[0, 20:24, knee] += [0, 0, 0.34]
+    valid = np.ones((1, 48), bool)
+    valid[0, :2] = False
+    by_joint, by_time = result.evaluate_details(*write(tmp_path, truth, found, valid))
+    errors = {name: row[0] for name, row in by_joint.rows.items()}
+    assert errors.pop("left_knee") == pytest.approx(340 * 4 / 46, abs=0.01)
+    assert max(errors.values()) < 0.01
+    assert list(by_time.rows)[5] == "2.0 to 2.3 s"
+    assert [row[0] for row in by_time.rows.values()] == [2] + [4] * 11
+    assert [round(row[1]) for row in by_time.rows.values()] == [0] * 5 + [20] + [0] * 6
+    assert 0 < by_time.rows["2.0 to 2.3 s"][2] != by_time.rows["2.0 to 2.3 s"][1]
 
 
 def test_files_that_do_not_belong_together_are_one_clear_error(tmp_path):

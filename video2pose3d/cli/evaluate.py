@@ -282,9 +282,12 @@ def relation(
     metavar="POSES.npz",
     help="What a run made of the same clip.",
 )
+@click.option("--details", is_flag=True, help="Also where it errs: by joint and by time.")
 @click.option("--keypoints-2d", is_flag=True, help="Also how the 2D keypoints err, by joint.")
 @_options.common
-def result(truth: Path, poses: Path, keypoints_2d: bool, as_json: bool, quiet: bool) -> None:
+def result(
+    truth: Path, poses: Path, details: bool, keypoints_2d: bool, as_json: bool, quiet: bool
+) -> None:
     """A result beside a clip's exact joints, such as examples/walk_truth.npz.
 
     Joints that another program triangulated (person0_xyz_m, COCO's 17) will do, too: then the
@@ -296,6 +299,8 @@ def result(truth: Path, poses: Path, keypoints_2d: bool, as_json: bool, quiet: b
     triangulated = bool(archives.read(truth, result.TRIANGULATED))
     evaluate = result.evaluate_limbs if triangulated else result.evaluate
     measured: list[Any] = [*evaluate(poses, truth)]
+    if details:
+        measured += result.evaluate_details(poses, truth)
     if keypoints_2d:
         measured += result.evaluate_keypoints(poses, truth)
     _show(measured, as_json)

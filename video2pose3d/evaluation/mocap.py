@@ -36,7 +36,7 @@ ANGLES = {"front": (0, 45), "side": (45, 135), "back": (135, 181)}
 class Report:
     """scores: the lifter with noisy and clean 2D, and the mean pose; tables: the lifter's by
 
-    source, by angle and by camera, and its worst sequences.
+    source, by angle and by camera, its worst sequences, and its errors by joint.
     """
 
     scores: list[Score]
@@ -118,7 +118,20 @@ def tables(sequences: list[Sequence], errors: dict[str, list[Errors]]) -> list[T
         for title, members in groups.items()
     ]
     kind = next(iter(errors))
-    return [*by_group, _worst(sequences, errors[kind], f"The worst sequences, {kind} 2D, mm")]
+    worst = _worst(sequences, errors[kind], f"The worst sequences, {kind} 2D, mm")
+    by_joint = Table(
+        "By joint, mm",
+        tuple(columns),
+        {
+            name: tuple(
+                mean(values[:, j])
+                for one in joined.values()
+                for values in (one.joints, one.aligned)
+            )
+            for j, name in enumerate(H36M17.joints)
+        },
+    )
+    return [*by_group, worst, by_joint]
 
 
 def _worst(sequences: list[Sequence], errors: list[Errors], title: str) -> Table:

@@ -12,10 +12,11 @@ from scipy.optimize import linear_sum_assignment
 from video2pose3d import archives, metrics
 from video2pose3d.errors import UserError
 from video2pose3d.evaluation import keypoints
-from video2pose3d.evaluation.scores import Score, Table
+from video2pose3d.evaluation.scores import Errors, Score, Table, mean
 from video2pose3d.multiview.centres import joint_centres
 from video2pose3d.skeletons import COCO17, H36M17, h36m_from_coco
 
+PARTS = 12  # of a clip, in the table by time
 TRIANGULATED = [f"person{n}_xyz_m" for n in range(20)]
 _LIMBS = [
     f"{side}_{joint}"
@@ -46,6 +47,40 @@ def evaluate(result: Path, truth: Path) -> list[Score]:
         for i in range(len(expected))
         for kind, joints in (("as lifted", lifted), ("after motion", moved))
     ]
+
+
+def evaluate_details(result: Path, truth: Path) -> list[Table]:
+    """Where `joints_3d` errs: tables by joint and by time for each person whom the result has.
+
+    As for `evaluate`. Of time there are PARTS parts of equal length.
+    """
+    lifted, _, valid = _read_result(result)
+    expected = _read_truth(truth)
+    expected = expected - expected[:, :, :1]
+    (seconds,) = _read(result, ("timestamps",), "is not a poses.npz")
+    counts = valid[None] & np.isfinite(expected).all(axis=(2, 3))[:, None]
+    tables = []
+    for i, k in _pair(lifted, expected, counts).items():
+        here = counts[i, k]
+        errors = Errors.of(1000 * lifted[k], 1000 * expected[i], here)
+        by_joint = {
+            name: (mean(errors.joints[:, j]), mean(errors.aligned[:, j]))
+            for j, name in enumerate(H36M17.joints)
+        }
+        by_time = {
+            f"{seconds[part[0]]:.1f} to {seconds[part[-1]]:.1f} s": (
+                len(errors.p1[rows]), mean(errors.p1[rows]), mean(errors.p2[rows]),
+            )
+            for part in np.array_split(np.arange(len(here)), min(PARTS, len(here)))
+            for rows in [np.isin(np.flatnonzero(here), part)]
+        }  # fmt: skip
+        name = f"person {i + 1}, as lifted"
+        columns = ("MPJPE", "P-MPJPE")
+        tables += [
+            Table(f"{name}, by joint, mm", columns, by_joint),
+            Table(f"{name}, by time, mm", ("frames", *columns), by_time),
+        ]
+    return tables
 
 
 def evaluate_limbs(result: Path, reference: Path) -> list[Score]:

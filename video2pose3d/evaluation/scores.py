@@ -52,14 +52,25 @@ class Score:
 
 @dataclass(frozen=True)
 class Errors:
-    """Of one sequence or several, by frame, in mm: p1 (N,) MPJPE, p2 (N,) P-MPJPE; velocity (M,)
+    """Of one sequence or several, by frame and joint, in mm: joints (N, J) as they are, aligned
 
-    mm a frame, between neighbouring frames that both count.
+    (N, J) after the best similarity transform of the frame; velocity (M,) mm a frame, between
+    neighbouring frames that both count.
     """
 
-    p1: np.ndarray
-    p2: np.ndarray
+    joints: np.ndarray
+    aligned: np.ndarray
     velocity: np.ndarray
+
+    @property
+    def p1(self) -> np.ndarray:
+        """MPJPE by frame, (N,) mm."""
+        return self.joints.mean(axis=-1)
+
+    @property
+    def p2(self) -> np.ndarray:
+        """P-MPJPE by frame, (N,) mm."""
+        return self.aligned.mean(axis=-1)
 
     @classmethod
     def of(cls, found: np.ndarray, truth: np.ndarray, valid: np.ndarray | None = None) -> Errors:
@@ -70,14 +81,14 @@ class Errors:
         found, truth = found[valid], truth[valid]
         aligned = metrics.procrustes(found, truth) if len(truth) else truth
         return cls(
-            np.linalg.norm(found - truth, axis=-1).mean(axis=-1),
-            np.linalg.norm(aligned - truth, axis=-1).mean(axis=-1),
+            np.linalg.norm(found - truth, axis=-1),
+            np.linalg.norm(aligned - truth, axis=-1),
             moved.mean(axis=-1),
         )
 
     @classmethod
     def join(cls, parts: Sequence[Errors]) -> Errors:
-        names = ("p1", "p2", "velocity")
+        names = ("joints", "aligned", "velocity")
         return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
 
