@@ -58,8 +58,9 @@ class Cameras:
 
         # Where in the picture the person is, the camera's roll, and the hand that holds it.
         x, y, z = np.eye(3)
+        crooked = np.where(rng.random(B) < 0.2, 20, 5)  # degrees; cameras on a slant are not rare
         aim = (
-            rotation_about(np.broadcast_to(z, (B, 3)), np.radians(5) * rng.standard_normal(B))
+            rotation_about(np.broadcast_to(z, (B, 3)), np.radians(crooked) * rng.standard_normal(B))
             @ rotation_about(np.broadcast_to(x, (B, 3)), np.radians(5) * rng.standard_normal(B))
             @ rotation_about(np.broadcast_to(y, (B, 3)), np.radians(9) * rng.standard_normal(B))
         )
