@@ -75,7 +75,7 @@ def bend(joints: np.ndarray, rng: np.random.Generator, share: float) -> np.ndarr
 
     both = rng.random((B, 1)) < 0.65  # legs alike
     turns = [
-        (degrees(0, 110, 0.6), degrees(-10, 85, 0.5), degrees(-20, 50, 0.3), degrees(0, 150, 0.6))
+        (degrees(0, 110, 0.6), degrees(-10, 100, 0.6), degrees(-20, 50, 0.3), degrees(0, 150, 0.6))
         for _ in range(2)
     ]
     chosen = rng.random((B, 1)) < 0.7  # hips and knees bend together, as in squats and on chairs
