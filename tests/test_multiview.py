@@ -39,6 +39,7 @@ from video2pose3d.render import rig as rig_picture
 from video2pose3d.skeletons import H36M17
 from video2pose3d.structures import Camera, Keypoints2D, Track
 from video2pose3d.training.detector import detector_points
+from video2pose3d.video import write_video
 
 SIZE = (1280, 960)
 FPS = 50.0
@@ -532,21 +533,25 @@ def test_what_is_no_calibration_is_one_clear_line(name, content, tmp_path):
         calibrations.read(path, ["a", "b"], [SIZE] * 2)
 
 
-def test_the_whole_way_from_clips_to_files(tmp_path):
-    """Two cameras side by side see one mock person, who is thereby as far as their disparity."""
-    clips = [figures.write_clip(tmp_path / f"{name}.mp4", frames=8) for name in ("left", "right")]
+def side_by_side() -> list[View]:
+    """Two cameras that show one picture of what is 6 m away."""
     base = Camera(
         np.array([[600.0, 0, figures.SIZE[0] / 2], [0, 600, figures.SIZE[1] / 2], [0, 0, 1]]),
         figures.SIZE, np.zeros(5), "made",
     )  # fmt: skip
     aside = replace(base, K=base.K - [[0, 0, 60], [0, 0, 0], [0, 0, 0]])
-    views = [
+    return [
         View("left", base, np.eye(3), np.zeros(3)),
         View("right", aside, np.eye(3), np.array([0.6, 0, 0])),
     ]
+
+
+def test_the_whole_way_from_clips_to_files(tmp_path):
+    """Two cameras side by side see one mock person, who is thereby as far as their disparity."""
+    clips = [figures.write_clip(tmp_path / f"{name}.mp4", frames=8) for name in ("left", "right")]
     options = Options()
     opened = [pipeline.open_clip(c, options) for c in clips]
-    result = multiview.process(opened, views, [0, 0], figures.networks(), options)
+    result = multiview.process(opened, side_by_side(), [0, 0], figures.networks(), options)
     (person,) = result.people
     np.testing.assert_allclose(person.root_camera[:, 2], 6, atol=0.05)
     files = result.save(tmp_path / "out")
@@ -567,6 +572,23 @@ def test_the_whole_way_from_clips_to_files(tmp_path):
     report = json.loads(files[-1].read_text())
     assert [camera["name"] for camera in report["cameras"]] == ["left", "right"]
     assert all(camera["reprojection_px"] < 3 for camera in report["cameras"])
+
+
+def test_clips_of_other_rates_that_start_on_the_way_stay_in_time(tmp_path):
+    """--start 0.15 is 0.16 s at 25 fps and 0.2 s at 10; the person walks 100 px in a second."""
+    options, opened = Options(start=0.15), []
+    for name, fps in (("left", 25), ("right", 10)):
+        with write_video(tmp_path / f"{name}.mp4", figures.SIZE, fps=fps) as out:
+            for time in np.arange(0, 1.5, 1 / fps):
+                image = np.full((figures.SIZE[1], figures.SIZE[0], 3), 60, np.uint8)
+                image[40:220, (x := round(50 + 100 * time)) : x + 50] = 250
+                out.write(image, time)
+        opened.append(pipeline.open_clip(tmp_path / f"{name}.mp4", options))
+    rig = multiview.process(opened, side_by_side(), [0, 0], figures.networks(), options).rig
+    assert rig is not None
+    left, right = rig.keypoints[:, 0, 5:-5]
+    np.testing.assert_allclose(left, right, atol=1.5)
+    assert rig.time_offsets.tolist() == [0, 0]
 
 
 def test_a_camera_whose_name_looks_like_a_formula_is_drawn_all_the_same(tmp_path):

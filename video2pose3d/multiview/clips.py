@@ -94,7 +94,9 @@ def process(
         if networks.detector.finds_one:  # its other tracks are scraps
             kept = tracking.select([seen.track for seen in everybody], "largest")
             everybody = [seen for seen in everybody if seen.track in kept]
-        cameras.append(Sighted(view, everybody, clip.timestamps + since, since))
+        # Frames of another rate, or phase, make another first frame of --start.
+        times = clip.timestamps + (clip.began - clips[0].began) + since
+        cameras.append(Sighted(view, everybody, times, since))
     with clock.stage("cameras"):
         rig = _find(cameras, networks.lifter, options, views is None, offsets is None)
     with clock.stage("motion"):

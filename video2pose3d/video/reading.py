@@ -48,6 +48,7 @@ class Video:
     size: W, H; codec: its name; has_audio; replayable;
     lost: corrupt packets dropped; warnings: in words, what was odd and how it was mended;
     frame_count_hint: for progress bars only, often wrong, or None;
+    began: seconds from the clip's first frame to the first one given;
     clock_offset: seconds on the file's own clock at the first frame given, for its sound.
     """
 
@@ -102,6 +103,7 @@ class Video:
             cure = "the file is damaged, or its codec or its size is not supported"
             raise UserError("no frame could be decoded", path=path, cure=cure)
         self.size = self._upright_size(first[1])
+        self.began = first[0]
         self.clock_offset = self._origin + first[0]
         self._begun: tuple | None = (first, frames)
 
