@@ -118,6 +118,22 @@ def test_a_cut_gives_the_frames_between(clip, name):
     assert numbers(open_video(path, end=0.01)) == [0]
 
 
+@pytest.mark.parametrize("start", [0, 0.4])
+def test_one_time_far_in_the_future_does_not_end_a_cut(clip, tmp_path, start):
+    path, whole = tmp_path / "wrong.mkv", clip(frames=50, rate=25, options={"bf": "0"})
+    with av.open(str(whole)) as source, av.open(str(path), "w") as output:
+        stream = output.add_stream_from_template(source.streams.video[0])
+        for number, packet in enumerate(source.demux(video=0)):
+            if packet.pts is not None:
+                packet.pts += round((number == 20) * 5000 / packet.time_base)
+                packet.stream = stream
+                output.mux(packet)
+    video = open_video(path, start=start, end=1.2)
+    first = round(start * 25)
+    assert numbers(video) == list(range(first, 30))
+    np.testing.assert_allclose(video.timestamps, np.arange(30 - first) / 25, atol=0.001)
+
+
 @pytest.mark.parametrize(("start", "end"), [(99, None), (2, 1), (-1, None)])
 def test_an_empty_cut_is_an_error(clip, start, end):
     with pytest.raises(UserError):

@@ -159,14 +159,21 @@ class Video:
         """The source's frames from start to end."""
         self.lost = self._damaged = 0
         source = self._source()
+        beyond = None  # a frame whose time is beyond the end, or wrong, as the next one shows
         try:
             for seconds, frame in source:
                 # Times may be half a tick off, but not where a tick is a whole frame, as in AVI.
                 off = min(self._tick / 2, 0.2 / float(self._rate))
                 if seconds >= self.end - off:
-                    return
+                    if beyond is not None:
+                        return
+                    beyond = seconds, frame
+                    continue
                 if seconds >= self.start - off:
+                    if beyond is not None:
+                        yield beyond
                     yield seconds, frame
+                beyond = None
         finally:
             source.close()
 
