@@ -13,6 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import figures
+import numpy as np
 import pytest
 import tiny
 from click.testing import CliRunner
@@ -189,6 +190,24 @@ def test_what_is_finished_is_not_done_again_while_content_and_options_are_the_sa
     (tmp_path / "out" / "a" / "x" / "person-1.bvh").unlink()
     assert outcomes() == ["failed", "done", "skipped"]
     assert outcomes(height=1.6) == ["failed", "done", "done"]
+
+
+def test_what_another_camera_file_of_the_same_name_has_made_is_done_again(monkeypatch, tmp_path):
+    made, lens = figures.networks(), tmp_path / "lens.npz"
+    monkeypatch.setattr(Networks, "load", lambda options, choice: made)
+    monkeypatch.setattr(Choice, "of", lambda options: figures.choice())
+    figures.write_clip(tmp_path / "x.mp4", frames=4)
+    (job,) = name_results(discover([str(tmp_path)])[0], tmp_path / "out")
+
+    def outcome():
+        saving = Saving(overlay=False, animation=False)
+        options = Options(camera=lens)
+        return Worker(options, saving, "resume", partial(Bars, quiet=True)).do(job).status
+
+    for focal in (300, 400):
+        np.savez(lens, K=np.array([[focal, 0, 160], [0, focal, 120], [0, 0, 1]]))
+        assert outcome() == "done"
+        assert outcome() == "skipped"
 
 
 def test_what_other_weights_of_the_same_name_have_made_is_done_again(monkeypatch, tmp_path):

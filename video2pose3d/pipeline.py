@@ -21,7 +21,14 @@ import numpy as np
 from video2pose3d import geometry, lifters, motion, relate, sides, tracking, video
 from video2pose3d.networks import Networks
 from video2pose3d.options import Options
-from video2pose3d.report import Clock, as_json, describe_clip, describe_person, versions
+from video2pose3d.report import (
+    Clock,
+    as_json,
+    content_hash,
+    describe_clip,
+    describe_person,
+    versions,
+)
 from video2pose3d.results import Progress, Result, name_of, quiet
 from video2pose3d.skeletons import H36M17
 from video2pose3d.structures import Camera, Keypoints2D, Person, Scene, Track
@@ -64,6 +71,7 @@ def process(
     """One video, the whole way through."""
     clock = Clock()
     camera = choose_camera(clip.size, options)
+    camera_file = options.camera and content_hash(options.camera)
     everybody = watch(clip, networks, clock, progress)
     tracks = [seen.track for seen in everybody]
     if networks.detector.finds_one:  # its other tracks are scraps
@@ -79,6 +87,7 @@ def process(
         "device": networks.device,
         "networks": networks.names,
         "weights": networks.weights,
+        "camera_sha256": camera_file,
         **report,
         "warnings": [*clip.warnings, *report["warnings"]],
     }

@@ -1,7 +1,7 @@
 """One video after the other, in this process, without mishap.
 
 A result is finished when its report.json is there: it is written last. A video whose content,
-options and weights are those of the report is not done again.
+options, weights and camera file are those of the report is not done again.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from video2pose3d.video import Video
 log = logging.getLogger("video2pose3d")
 
 # What becomes of a folder with finished results in it: it is an error ("refuse"), it is kept where
-# content, options and weights are the same and done again otherwise ("resume"), or done again
-# ("replace").
+# content, options, weights and camera file are the same and done again otherwise ("resume"), or
+# done again ("replace").
 WhenThere = Literal["refuse", "resume", "replace"]
 
 
@@ -91,7 +91,12 @@ class Worker:
             return None
         if report is None or self.choice is None:
             return None
-        asked = {"options": as_json(self.options), "saving": as_json(self.saving)}
+        camera = self.options.camera
+        asked = {
+            "options": as_json(self.options),
+            "saving": as_json(self.saving),
+            "camera_sha256": camera and content_hash(camera),
+        }
         same = (
             all(report.get(key) == value for key, value in asked.items())
             and [one.get("sha256") for one in report.get("weights", [])] == self.choice.digests
