@@ -9,11 +9,13 @@ import cv2
 import figures
 import numpy as np
 import pytest
+import scenes
 import tiny
 from click.testing import CliRunner
 
 from video2pose3d import keypoints2d, lifters
 from video2pose3d.cli import COMMANDS, NOTHING_DONE, WRONG_USAGE, evaluate, video2pose3d
+from video2pose3d.exporters import npz
 from video2pose3d.networks import Networks
 from video2pose3d.skeletons import H36M17
 
@@ -282,6 +284,15 @@ def test_lift_export_and_render(program, tmp_path):
     assert done.exit_code == 0, done.output
     assert (tmp_path / "made" / "overlay.mp4").exists()
     assert (tmp_path / "made" / "animation.mp4").exists()
+
+
+def test_export_says_of_which_formats_there_is_no_file_as_nobody_is_there(program, tmp_path):
+    poses = npz.write_file(scenes.scene(), tmp_path / "poses.npz")
+    done = program("export", poses, "--format", "json,bvh,trc")
+    assert done.exit_code == 0
+    assert done.stdout == f"{tmp_path / 'poses.json'}\n"
+    assert done.stderr.startswith(f"warning: {poses}: nobody is in it: no bvh, trc")
+    assert done.stderr.count("\n") == 1
 
 
 def test_the_keypoints_of_a_result_are_lifted_again(program, tmp_path):

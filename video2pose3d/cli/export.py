@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
 import click
 
 from video2pose3d.cli import _options
+
+log = logging.getLogger("video2pose3d")
 
 
 @click.command("export")
@@ -39,6 +42,10 @@ def command(
     scene = results.load(poses)
     folder = output or poses.parent
     files = results.export(scene, folder, formats, overwrite=overwrite)
+    of_persons = [name for name in formats if not any(f.suffix == f".{name}" for f in files)]
+    if of_persons:
+        names = ", ".join(of_persons)
+        log.warning("%s: nobody is in it: no %s, of which each person has a file", poses, names)
     if values["as_json"]:
         click.echo(json.dumps({"files": [str(file) for file in files]}, indent=2))
     elif not values["quiet"]:
