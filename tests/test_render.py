@@ -192,6 +192,13 @@ def test_the_overlay_keeps_size_number_times_and_sound_of_the_frames(tmp_path: P
         assert np.abs(image.astype(int) - original).mean() > 1
 
 
+def test_a_clip_that_ends_before_the_poses_is_told(tmp_path: Path, clip, caplog, monkeypatch):
+    monkeypatch.setattr(logging.getLogger("video2pose3d"), "propagate", True)
+    video = open_video(clip("in.mp4", size=SIZE, times=STEADY[:7]))
+    overlay.write(scene(), video, tmp_path / "overlay.mp4")
+    assert "the clip has 7 frames only, of 10 with poses" in caplog.text
+
+
 def test_sound_that_is_lost_is_told(tmp_path: Path, clip, caplog, monkeypatch):
     monkeypatch.setattr(logging.getLogger("video2pose3d"), "propagate", True)
     path = clip("clip.avi", sound="mp2", size=SIZE)

@@ -70,6 +70,9 @@ def write(
             out.write(overlay.draw(image, frame), time)
             if progress is not None:
                 progress(frame + 1)
+    if len(video.timestamps) < len(scene.timestamps):
+        what = "%s: the clip has %d frames only, of %d with poses"
+        log.warning(what, path, len(video.timestamps), len(scene.timestamps))
     for warning in out.warnings:
         log.warning("%s: %s", path, warning)
 
