@@ -59,6 +59,15 @@ def test_nobody_in_the_clip_is_no_error(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", EXPORTERS)
+def test_somebody_who_is_never_seen_costs_nobody_else(name, tmp_path):
+    nobody = np.zeros(0, np.int64)
+    files = discovery.load("exporters", name).write(
+        scene(person(1, nobody), person(2, np.arange(3))), tmp_path
+    )
+    assert [file.stem for file in files] in (["person-2"], ["poses"])
+
+
+@pytest.mark.parametrize("name", EXPORTERS)
 def test_writing_again_replaces(name, tmp_path):
     exporter = discovery.load("exporters", name)
     for file in exporter.write(two_people(), tmp_path):
@@ -249,6 +258,7 @@ def test_npz_with_more_keys_is_read(tmp_path):
         ({"fps": np.float64(0)}, "fps is not a rate"),
         ({"fps": np.float64(1e300)}, "fps is not a rate"),
         ({"fps": np.float64(3e4)}, "fps does not fit the timestamps"),
+        ({"fps": np.float64(3)}, "fps does not fit the timestamps"),
         ({"timestamps": np.arange(T) * 1e9}, "fps does not fit the timestamps"),
         ({"camera_dist": np.full(5, np.nan)}, "camera_dist is not finite"),
         ({"image_size": np.array([0, 720])}, "image_size"),
@@ -262,6 +272,12 @@ def test_npz_that_is_wrong_says_what_is(changes, message, tmp_path):
     if message is None:
         return same(npz.read(path), two_people())
     with pytest.raises(UserError, match=message):
+        npz.read(path)
+
+
+def test_npz_of_no_frames_says_so(tmp_path):
+    (path,) = npz.write(scene(frames=0), tmp_path)
+    with pytest.raises(UserError, match="holds no frames"):
         npz.read(path)
 
 

@@ -45,6 +45,8 @@ def write(scene: Scene, folder: Path) -> list[Path]:
         file.write(",".join(columns) + "\n")
         for person in scene.people:
             n, frames = len(person.frames), person.frames
+            if not n:
+                continue  # never seen
             parts = [np.full(n, person.id), frames, scene.timestamps[frames]]
             parts += [PER_FRAME[key](person) for key in _AXES]
             table = np.concatenate([part.reshape(n, -1) for part in parts], axis=1)

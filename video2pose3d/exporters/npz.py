@@ -237,7 +237,7 @@ def _person(
     rows = {key: array[frames] for key, array in arrays.items()}
     for key in rows.keys() - {"boxes", "box_scores"}:
         if not np.isfinite(rows[key]).all():
-            raise UserError(f"{key} of person {id} has gaps where joints_3d has none", path=path)
+            raise UserError(f"{key} of person {id} has gaps while they are there", path=path)
     keypoints = Keypoints2D(frames, rows["keypoints_2d"], rows["scores_2d"], H36M17, size, fps)
     scores = rows.get("scores_3d", rows["scores_2d"])
     return Person(
@@ -267,14 +267,16 @@ def _track(
 def _check_clip(clip: dict[str, np.ndarray], path: Path) -> None:
     """Hold the clip's own values to what they mean."""
     times = clip["timestamps"]
+    frames, span = len(times), clip["fps"] * np.diff(times).sum()
     wrong = {
         "joint_names are not Human3.6M's 17": clip["joint_names"].tolist() != [*H36M17.labels],
+        "holds no frames": not frames,
         "timestamps go back in time": not (
             np.isfinite(times).all() and (np.diff(times) >= 0).all()
         ),
         "fps is not a rate": not 0 < clip["fps"] <= _MAX_FPS,
-        # Else a file of a constant rate would have more frames than memory holds.
-        "fps does not fit the timestamps": clip["fps"] * np.diff(times).sum() > 2 * len(times),
+        # Else a file of a constant rate would lack frames, or have more than memory holds.
+        "fps does not fit the timestamps": not (frames - 1) / 2 <= span <= 2 * frames,
         "image_size is not a size": (clip["image_size"] <= 0).any(),
         "camera_K is not finite": not np.isfinite(clip["camera_K"]).all(),
         "camera_K has no focal length": (clip["camera_K"][[0, 1], [0, 1]] <= 0).any(),
