@@ -291,7 +291,9 @@ def test_export_says_of_which_formats_there_is_no_file_as_nobody_is_there(progra
     done = program("export", poses, "--format", "json,bvh,trc")
     assert done.exit_code == 0
     assert done.stdout == f"{tmp_path / 'poses.json'}\n"
-    assert done.stderr.startswith(f"warning: {poses}: nobody is in it: no bvh, trc")
+    assert done.stderr.startswith(
+        f"warning: {poses}: nobody is in it, so nothing was written as bvh, trc"
+    )
     assert done.stderr.count("\n") == 1
 
 

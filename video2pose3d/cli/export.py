@@ -42,10 +42,10 @@ def command(
     scene = results.load(poses)
     folder = output or poses.parent
     files = results.export(scene, folder, formats, overwrite=overwrite)
-    of_persons = [name for name in formats if not any(f.suffix == f".{name}" for f in files)]
-    if of_persons:
-        names = ", ".join(of_persons)
-        log.warning("%s: nobody is in it: no %s, of which each person has a file", poses, names)
+    without = [name for name in formats if not any(f.suffix == f".{name}" for f in files)]
+    if without:
+        names = ", ".join(without)
+        log.warning("%s: nobody is in it, so nothing was written as %s", poses, names)
     if values["as_json"]:
         click.echo(json.dumps({"files": [str(file) for file in files]}, indent=2))
     elif not values["quiet"]:
