@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 import torch
 
+from video2pose3d import networks
 from video2pose3d.detectors import mediapipe, yolo
 from video2pose3d.errors import UserError
-from video2pose3d.networks import Networks
+from video2pose3d.networks import Choice, Networks
 from video2pose3d.options import Options
 from video2pose3d.skeletons import COCO17, H36M17
 from video2pose3d.structures import Detections
@@ -225,6 +226,20 @@ def test_without_mediapipe_the_cure_is_named(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(vendor, "available", lambda: False)
     with pytest.raises(UserError, match=r'pip install "video2pose3d\[mediapipe\]"'):
         mediapipe.build(None, "cpu")
+
+
+def test_a_run_without_mediapipe_and_mmpose_asks_for_what_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VIDEO2POSE3D_HOME", str(tmp_path))
+    monkeypatch.delenv("VIDEO2POSE3D_WEIGHTS", raising=False)
+    monkeypatch.setattr(networks, "_runs", lambda backend: backend == "yolo_pose")
+    for find, name in ((Choice.of, "yolo11n"), (networks._find_keypoints, "yolo11n-pose")):
+        with pytest.raises(UserError, match=f"video2pose3d weights download {name} "):
+            find(Options(offline=True))
+    for name in ("hrnet", "mediapipe"):  # weights would not help
+        with pytest.raises(UserError, match=f"--keypoints {name}: the package .* doctor"):
+            networks._find_keypoints(Options(keypoints=name, offline=True))
 
 
 def _bus() -> np.ndarray:

@@ -345,11 +345,12 @@ def test_other_files_are_refused(tmp_path):
         relation.build(shipped, "cpu")
 
 
-def test_a_run_takes_it_when_asked_and_never_by_itself(tmp_path):
+def test_a_run_takes_it_when_asked_and_never_by_itself(tmp_path, monkeypatch):
     relation.save(tmp_path / "own.safetensors", tiny(), {})
     asked = Options(keypoints="relation", keypoints_weights=str(tmp_path / "own.safetensors"))
     assert networks._find_keypoints(asked) == ("relation", tmp_path / "own.safetensors")
     assert networks._find_keypoints(Options(keypoints="relation")) == ("relation", None)
+    monkeypatch.setattr(networks, "_runs", lambda backend: True)
     assert networks._find_keypoints(Options(offline=True))[0] != "relation"
 
 

@@ -182,8 +182,8 @@ def _find_detector(options: Options) -> tuple[str, Path | None]:
             options.detector, kind="detector", offline=options.offline, trust=options.trust_weights
         )
     except UserError as missing:
-        if options.detector != Options.detector:
-            raise  # the user named one: that one or none
+        if options.detector != Options.detector or not _runs("mediapipe"):
+            raise  # the user named one: that one or none; or there is nothing to stand in for it
         log.info(
             "detector: mediapipe, one person only (%s); for several people: "
             "video2pose3d weights download %s",
@@ -204,6 +204,11 @@ def _find_keypoints(options: Options) -> tuple[str, Path | None]:
     if wanted == "auto" and given is not None:
         raise UserError(f"--keypoints-weights {given}: say with --keypoints which network they are")
     if wanted != "auto":
+        if not _runs(wanted):  # said before its weights are asked for
+            raise UserError(
+                f"--keypoints {wanted}: the package it needs is not installed",
+                cure="see `video2pose3d doctor`, or use --keypoints yolo_pose",
+            )
         name = given or discovery.load("keypoints", wanted).DEFAULT_WEIGHTS
         if wanted == "mediapipe" or not name:
             return wanted, None
@@ -219,15 +224,22 @@ def _find_keypoints(options: Options) -> tuple[str, Path | None]:
             if file is not None:
                 log.info("keypoints: %s, the best on this machine", entry.name)
                 return entry.backend, file
-    for name in _WORTH_A_DOWNLOAD:
-        default = discovery.load("keypoints", name).DEFAULT_WEIGHTS
-        if _runs(name) and weights.available(default, offline=options.offline):
+    worth = [
+        (name, discovery.load("keypoints", name).DEFAULT_WEIGHTS)
+        for name in _WORTH_A_DOWNLOAD
+        if _runs(name)
+    ]
+    for name, default in worth:
+        if weights.available(default, offline=options.offline):
             log.info("keypoints: %s, downloaded once", default)
             return name, weights.find(default, kind="keypoints", offline=options.offline)
+    name, best = worth[0]
+    if not _runs("mediapipe"):  # nothing is left: that they are missing is the error
+        return name, weights.find(best, kind="keypoints", offline=options.offline)
     log.info(
         "keypoints: mediapipe, which needs no download; for better ones: "
         "video2pose3d weights download %s",
-        discovery.load("keypoints", _WORTH_A_DOWNLOAD[0]).DEFAULT_WEIGHTS,
+        best,
     )
     return "mediapipe", None
 
