@@ -178,7 +178,9 @@ def test_training_begins_with_given_weights(folder, config):
     start = str(folder / "lifter.safetensors")
     still = replace(config, optimiser=replace(config.optimiser, lr=0.0, ema=0.0))
     again = train(still, folder, folder / "again", start=start, threads=1)
-    state = hooks.read_checkpoint(again)["model"]
+    checkpoint = hooks.read_checkpoint(again)
+    assert checkpoint["facts"]["began_with"] == "lifter.safetensors"  # not where it lay
+    state = checkpoint["model"]
     for key, tensor in lifters.load(folder / "lifter.safetensors").model.state_dict().items():
         torch.testing.assert_close(state[f"lifter.{key}"], tensor)
     wider = replace(config, model={**config.model, "C": 64})

@@ -136,6 +136,8 @@ def run(
             "unit": batches.unit,
             "windows_seen": str(config.windows_at(batches.steps, batches.steps) * per_step(config)),
         }
+        if config.start is not None:
+            facts["began_with"] = Path(config.start).name
         checkpoints = Checkpoints(output / "last.pt", average, facts)
         runner = make_runner(
             task,
