@@ -1,4 +1,4 @@
-"""How much --relate mends: "mocap17 relate 1", motion capture of held-out people seen by rigs.
+"""How much --relate mends: "mocap17 relate 2", motion capture of held-out people seen by rigs.
 
 Pieces of test.npz of at most 243 frames (at their own 50 fps), spread evenly over the file, each
 seen by eight random cameras as lifters are trained with (`training.cameras`), through one detector
@@ -79,7 +79,7 @@ def evaluate(
             parts = [_errors(f, kind, V, xy) for f, (xy, _) in zip(filmed, mended, strict=True)]
             errors = [np.concatenate(part) for part in zip(*parts, strict=True)]
             rows[f"{V} view{'s' if V > 1 else ''}, {kind}"] = _row(errors, before, after)
-    return Table('"mocap17 relate 1"', COLUMNS, rows)
+    return Table('"mocap17 relate 2"', COLUMNS, rows)
 
 
 def film(mocap: Mocap, limit: int | None) -> Iterator[Filmed]:
