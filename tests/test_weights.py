@@ -310,13 +310,13 @@ def test_a_broken_download_goes_on_where_it_stopped(home: Path, manifest, mirror
 def test_a_download_that_stalls_goes_on_elsewhere(
     home: Path, manifest, mirror: Server, mirror2: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(downloads, "ANSWER_WITHIN", 0.3)
+    monkeypatch.setattr(downloads, "ANSWER_WITHIN", 1.0)
     manifest(mirror.url, mirror2.url)
     mirror.break_at = mirror2.break_at = 300_000
-    mirror.stall = mirror2.stall = 2.0
+    mirror.stall = mirror2.stall = 6.0
     began = time.monotonic()
     assert weights.find("yolo11n").read_bytes() == BODY
-    assert time.monotonic() - began < 1.5
+    assert time.monotonic() - began < 5.0
 
 
 def test_a_later_run_resumes_what_an_earlier_one_left(home: Path, manifest, mirror: Server) -> None:
@@ -382,17 +382,17 @@ def test_a_dead_mirror_costs_nothing(home: Path, manifest, mirror: Server) -> No
 def test_silence_is_borne_once(
     home: Path, manifest, mirror: Server, mirror2: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(downloads, "ANSWER_WITHIN", 0.3)
+    monkeypatch.setattr(downloads, "ANSWER_WITHIN", 1.0)
     mirror.silent = mirror2.silent = True
     other = mirror2.url.replace("127.0.0.1", "127.0.0.2")  # hangs or refuses, as the system likes
     manifest(mirror.url, other, mirror2.url)
     began = time.monotonic()
-    with pytest.raises(UserError, match=r"gave no answer in 0\.3 s"):
+    with pytest.raises(UserError, match=r"gave no answer in 1 s"):
         weights.find("yolo11n")
     assert not weights.available("yolo11n")
     with pytest.raises(UserError, match="no answer"):
         weights.find("yolo11n")
-    assert time.monotonic() - began < 0.9
+    assert time.monotonic() - began < 3.0
     mirror2.silent = False
     assert weights.download("yolo11n").read_bytes() == BODY  # who asks by name, asks anew
 
