@@ -392,7 +392,7 @@ def test_a_lifter_is_measured_on_a_folder_of_motion(tmp_path):
     words += " --body SMPL_NEUTRAL.npz"
     done = CliRunner().invoke(video2pose3d, [*words.split(), "--json"])
     assert done.exit_code == 0, done.output
-    score, *_, by_source, _, _, _ = json.loads(done.stdout)
+    score, *_, by_source, _, _, _, _ = json.loads(done.stdout)
     assert score["frames"] == 80 + 51
     assert {k: row["frames"] for k, row in by_source["rows"].items()} == {"AMASS": 51, "BVH": 80}
     for name in ("a.bvh", "stand.npz"):

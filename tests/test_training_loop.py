@@ -137,7 +137,8 @@ def test_two_batches_a_step_are_one_of_both(folder, benchmark, monkeypatch):
 @pytest.mark.parametrize("matrices", ["muon", "adamw"])
 def test_a_lifter_learns_to_walk(folder, config, matrices):
     """On motion capture that it has not seen, filmed anew in every batch."""
-    lesson = replace(config, optimiser=replace(config.optimiser, matrices=matrices))
+    optimiser = replace(config.optimiser, matrices=matrices)
+    lesson = replace(config, optimiser=optimiser, val_windows=32)
     train(lesson, folder, folder / "out", steps=1, threads=1)
     train(lesson, folder, folder / "out", steps=40, threads=1)
     first, last = rows(folder / "out")
