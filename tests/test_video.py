@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gc
 import os
 import random
 import signal
@@ -84,6 +85,19 @@ def test_a_second_reading_gives_the_same(clip):
     first, times = [image.copy() for image in video], video.timestamps
     assert all(map(np.array_equal, first, video))
     assert np.array_equal(times, video.timestamps)
+
+
+def test_a_frame_is_gone_when_its_picture_has_been_made(clip):
+    """Not only when the garbage collector comes by: some hundred frames would be in memory."""
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in open_video(clip("a.mp4")):
+            pass
+        left = [thing for thing in gc.get_objects() if isinstance(thing, av.VideoFrame)]
+    finally:
+        gc.enable()
+    assert len(left) <= 2  # the first of a stream is asked how its stream is turned
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])

@@ -6,9 +6,16 @@ from types import TracebackType
 
 from typing_extensions import Self
 
+from video2pose3d.cli._memory import give_back
+
+_FRAMES_BETWEEN = 8  # as many as are held at once
+
 
 class Bars:
-    """A context whose value is a results.Progress: bars(stage, done, total)."""
+    """A context whose value is a results.Progress: bars(stage, done, total).
+
+    Every few frames, and where a stage begins, it also has the memory that is free given back.
+    """
 
     def __init__(self, title: str, *, quiet: bool) -> None:
         from rich.console import Console
@@ -44,6 +51,8 @@ class Bars:
         self._progress.stop()
 
     def __call__(self, stage: str, done: int, total: int | None) -> None:
+        if stage not in self._tasks or done % _FRAMES_BETWEEN == 0:
+            give_back()
         if stage not in self._tasks:
             self._tasks[stage] = self._progress.add_task(f"{self._title} {stage}", total=total)
         self._progress.update(self._tasks[stage], completed=done, total=total)

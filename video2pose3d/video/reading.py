@@ -80,6 +80,7 @@ class Video:
         self._times: list[float] = []  # as stored; mended in `timestamps`
         self._final: np.ndarray | None = None  # timestamps, once the clip has been read
         self._reformatter = VideoReformatter()
+        self._turned: dict[int, tuple[bool, bool, bool]] = {}  # of this stream; see `_turns`
 
         if isinstance(path, int) or (re.fullmatch("[0-9]", str(path)) and not self.path.exists()):
             self.codec, self.replayable, self._source = "webcam", False, self._webcam
@@ -191,6 +192,7 @@ class Video:
     def _decoded(self, *, seek: bool = False) -> Source:
         with open_media(self.path) as container:
             stream = video_stream(container, self.path)
+            self._turned.clear()
             self._describe(container, stream)
             unit = tick(stream)
             # AVI stores no presentation times, and those FFmpeg generates are wrong where frames
@@ -246,6 +248,7 @@ class Video:
         size = None
         for index, path in enumerate(self._images):
             frame = None
+            self._turned.clear()
             try:
                 with open_media(path) as container:
                     frame = next(decode(container, video_stream(container, path), lambda: None))
@@ -287,13 +290,13 @@ class Video:
             height = 2 * round(height / self._aspect / 2)
         if max(width, height) > MAX_SIDE:
             width, height = frame.width, frame.height
-        return (height, width) if _turns(frame)[0] else (width, height)
+        return (height, width) if self._turns(frame)[0] else (width, height)
 
     def _upright(self, frame: av.VideoFrame) -> np.ndarray:
         """RGB uint8 (H, W, 3) as a player shows it."""
         if self._upright_size(frame) != self.size:
             self._warn("pictures change size on the way: brought to that of the first")
-        swap, mirror, flip = _turns(frame)
+        swap, mirror, flip = self._turns(frame)
         width, height = self.size[::-1] if swap else self.size
         # As players do, take untagged HD for BT.709; untagged SD stays BT.601, FFmpeg's default.
         untagged_hd = frame.colorspace == 2 and (frame.width >= 1280 or frame.height > 576)
@@ -309,6 +312,16 @@ class Video:
         if mirror or flip:
             image = cv2.flip(image, -1 if mirror and flip else int(mirror))
         return image
+
+    def _turns(self, frame: av.VideoFrame) -> tuple[bool, bool, bool]:
+        """How to make it upright: asked of the first frame of a stream with its rotation.
+
+        PyAV's side data hold on to their frame and it to them, so that a frame that was asked stays
+        in memory until Python's garbage collector comes by, some hundred frames later.
+        """
+        if frame.rotation not in self._turned:
+            self._turned[frame.rotation] = _turns_of(frame)
+        return self._turned[frame.rotation]
 
     # Bookkeeping.
 
@@ -348,7 +361,7 @@ def _unnamed(kind: type[SideDataType], value: object) -> SideDataType:
 SideDataType._missing_ = classmethod(_unnamed)  # pyright: ignore[reportAttributeAccessIssue]
 
 
-def _turns(frame: av.VideoFrame) -> tuple[bool, bool, bool]:
+def _turns_of(frame: av.VideoFrame) -> tuple[bool, bool, bool]:
     """How to make a frame upright by its display matrix: transpose, then mirror x, then flip y.
 
     The matrix sends (x, y) to (a x + c y, b x + d y). Turns other than by 90 degrees are left out.
