@@ -15,9 +15,10 @@ def keep_flat() -> None:
 
     By default glibc either maps a large block anew each time, and a third of a batch's time goes
     into page faults, or leaves it in a heap that small blocks which live on break up: the peak of a
-    10 times longer clip was half as high again. So blocks under 16 MiB come from the heap, whose end
-    is kept as well, and `give_back` empties its holes every few frames. A process's own choice, so
-    the command line makes it and the library does not. Nothing happens elsewhere than on glibc.
+    10 times longer clip was half as high again. So blocks under 16 MiB come from the heap, which
+    keeps its end as well, and `give_back` empties its holes every few frames. A process's own
+    choice, so the command line makes it and the library does not. Nothing happens elsewhere than on
+    glibc.
     """
     if mallopt := _glibc("mallopt"):
         mallopt(_M_TRIM_THRESHOLD, 2**26)

@@ -119,18 +119,9 @@ def tables(sequences: list[Sequence], errors: dict[str, list[Errors]]) -> list[T
     ]
     kind = next(iter(errors))
     worst = _worst(sequences, errors[kind], f"The worst sequences, {kind} 2D, mm")
-    by_joint = Table(
-        "By joint, mm",
-        tuple(columns),
-        {
-            name: tuple(
-                mean(values[:, j])
-                for one in joined.values()
-                for values in (one.joints, one.aligned)
-            )
-            for j, name in enumerate(H36M17.joints)
-        },
-    )
+    of_joints = [one.by_joint() for one in joined.values()]
+    rows = {name: sum((one[name] for one in of_joints), ()) for name in H36M17.joints}
+    by_joint = Table("By joint, mm", tuple(columns), rows)
     return [*by_group, worst, by_joint]
 
 

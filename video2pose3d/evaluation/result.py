@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +25,34 @@ _LIMBS = [
 ]
 
 
+@dataclass(frozen=True)
+class _Beside:
+    """A result and its clip's truth, person beside person.
+
+    lifted, moved: (P, T, 17, 3) metres, see `_read_result`; camera: (Q, T, 17, 3) metres in CAMERA
+    and expected, the same relative to the pelvis, the truth's people; counts: (Q, P, T) frames in
+    which both are there; pairs: truth's person → result's.
+    """
+
+    lifted: np.ndarray
+    moved: np.ndarray
+    camera: np.ndarray
+    expected: np.ndarray
+    counts: np.ndarray
+    pairs: dict[int, int]
+
+    @classmethod
+    def read(cls, result: Path, truth: Path) -> _Beside:
+        lifted, moved, valid = _read_result(result)
+        camera = _read_truth(truth)
+        if lifted.shape[1] != camera.shape[1]:
+            what = f"has {lifted.shape[1]} frames, the truth {camera.shape[1]}"
+            raise UserError(what, path=result, cure="give the truth of the same clip")
+        expected = camera - camera[:, :, :1]
+        counts = _count(valid, expected)
+        return cls(lifted, moved, camera, expected, counts, _pair(lifted, expected, counts))
+
+
 def evaluate(result: Path, truth: Path) -> list[Score]:
     """A poses.npz beside a clip's exact truth: scores for each person of the truth.
 
@@ -34,18 +62,13 @@ def evaluate(result: Path, truth: Path) -> list[Score]:
     valid in the result and the truth is finite. A person whom the result lacks has 0 frames and
     NaN errors.
     """
-    lifted, moved, valid = _read_result(result)
-    expected = _read_truth(truth)
-    if lifted.shape[1] != expected.shape[1]:
-        what = f"has {lifted.shape[1]} frames, the truth {expected.shape[1]}"
-        raise UserError(what, path=result, cure="give the truth of the same clip")
-    expected = expected - expected[:, :, :1]
-    counts = valid[None] & np.isfinite(expected).all(axis=(2, 3))[:, None]  # (truth, result, T)
-    pairs = _pair(lifted, expected, counts)
+    both = _Beside.read(result, truth)
     return [
-        _score_person(f"person {i + 1}, {kind}", joints, expected[i], counts[i], pairs.get(i))
-        for i in range(len(expected))
-        for kind, joints in (("as lifted", lifted), ("after motion", moved))
+        _score_person(
+            f"person {i + 1}, {kind}", joints, expected, both.counts[i], both.pairs.get(i)
+        )
+        for i, expected in enumerate(both.expected)
+        for kind, joints in (("as lifted", both.lifted), ("after motion", both.moved))
     ]
 
 
@@ -54,19 +77,12 @@ def evaluate_details(result: Path, truth: Path) -> list[Table]:
 
     As for `evaluate`. Of time there are PARTS parts of equal length.
     """
-    lifted, _, valid = _read_result(result)
-    expected = _read_truth(truth)
-    expected = expected - expected[:, :, :1]
+    both = _Beside.read(result, truth)
     (seconds,) = _read(result, ("timestamps",), "is not a poses.npz")
-    counts = valid[None] & np.isfinite(expected).all(axis=(2, 3))[:, None]
     tables = []
-    for i, k in _pair(lifted, expected, counts).items():
-        here = counts[i, k]
-        errors = Errors.of(1000 * lifted[k], 1000 * expected[i], here)
-        by_joint = {
-            name: (mean(errors.joints[:, j]), mean(errors.aligned[:, j]))
-            for j, name in enumerate(H36M17.joints)
-        }
+    for i, k in both.pairs.items():
+        here = both.counts[i, k]
+        errors = Errors.of(1000 * both.lifted[k], 1000 * both.expected[i], here)
         by_time = {
             f"{seconds[part[0]]:.1f} to {seconds[part[-1]]:.1f} s": (
                 len(errors.p1[rows]), mean(errors.p1[rows]), mean(errors.p2[rows]),
@@ -74,10 +90,9 @@ def evaluate_details(result: Path, truth: Path) -> list[Table]:
             for part in np.array_split(np.arange(len(here)), min(PARTS, len(here)))
             for rows in [np.isin(np.flatnonzero(here), part)]
         }  # fmt: skip
-        name = f"person {i + 1}, as lifted"
-        columns = ("MPJPE", "P-MPJPE")
+        name, columns = f"person {i + 1}, as lifted", ("MPJPE", "P-MPJPE")
         tables += [
-            Table(f"{name}, by joint, mm", columns, by_joint),
+            Table(f"{name}, by joint, mm", columns, errors.by_joint()),
             Table(f"{name}, by time, mm", ("frames", *columns), by_time),
         ]
     return tables
@@ -104,7 +119,7 @@ def evaluate_limbs(result: Path, reference: Path) -> list[Score]:
     limbs = H36M17.indices(*_LIMBS)
     scores = []
     for what, expected in (("limbs", points[:, :, limbs]), ("centres", centres[:, :, limbs])):
-        counts = valid[None] & np.isfinite(expected).all(axis=(2, 3))[:, None]
+        counts = _count(valid, expected)
         for kind, joints in (("as lifted", lifted), ("after motion", moved)):
             ours = joints[:, :, limbs]
             pairs = _pair(ours, expected, counts, metrics.p_mpjpe)
@@ -121,22 +136,24 @@ def evaluate_keypoints(result: Path, truth: Path) -> list[Table]:
 
     the result has; see `keypoints.table`. truth: as for `evaluate`, with the camera's `K` (3, 3).
     """
-    lifted, _, valid = _read_result(result)
+    both = _Beside.read(result, truth)
     xy, scores = _read(result, ("keypoints_2d", "scores_2d"), "is not a poses.npz")
-    expected = _read_truth(truth)
     (K,) = _read(truth, ("K",), "is not a truth file with its camera's K")
-    relative = expected - expected[:, :, :1]
-    counts = valid[None] & np.isfinite(expected).all(axis=(2, 3))[:, None]
     return [
         keypoints.table(
             f"person {i + 1}, 2D keypoints, mm",
-            xy[k, counts[i, k]].astype(np.float64),
-            scores[k, counts[i, k]].astype(np.float64),
-            expected[i, counts[i, k]],
+            xy[k, both.counts[i, k]].astype(np.float64),
+            scores[k, both.counts[i, k]].astype(np.float64),
+            both.camera[i, both.counts[i, k]],
             K,
         )
-        for i, k in _pair(lifted, relative, counts).items()
+        for i, k in both.pairs.items()
     ]
+
+
+def _count(valid: np.ndarray, expected: np.ndarray) -> np.ndarray:
+    """(Q, P, T) bool: the result's person is valid (P, T), the truth's (Q, T, J, 3) finite."""
+    return valid[None] & np.isfinite(expected).all(axis=(2, 3))[:, None]
 
 
 def _pair(

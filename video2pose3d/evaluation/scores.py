@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from video2pose3d import metrics
+from video2pose3d.skeletons import H36M17
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,13 @@ class Errors:
     def join(cls, parts: Sequence[Errors]) -> Errors:
         names = ("joints", "aligned", "velocity")
         return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+
+    def by_joint(self) -> dict[str, tuple[float, float]]:
+        """MPJPE and P-MPJPE of each joint of Human3.6M, by its name."""
+        return {
+            name: (mean(self.joints[:, j]), mean(self.aligned[:, j]))
+            for j, name in enumerate(H36M17.joints)
+        }
 
 
 @dataclass(frozen=True)
