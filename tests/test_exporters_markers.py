@@ -20,9 +20,13 @@ HALPE = {"Hip", "Neck", "Head"} | {
 }
 
 
-def uneven() -> Scene:
+# Clips whose rate varies: steps in sixtieths of a second, and what becomes of them.
+UNEVEN = [([2, 2, 2, 2, 2, 3], 27.7), ([1, 1, 3, 1], 60)]  # their mean; their usual rate
+
+
+def uneven(steps: list[int]) -> Scene:
     """Somebody who walks to their left at 1 m/s before a camera whose rate varies."""
-    times = np.concatenate([[0], np.cumsum(np.tile([1, 1, 3, 1], T // 4)[:-1] / 60)])
+    times = np.concatenate([[0], np.cumsum(np.resize(steps, T - 1) / 60)])
     world = joints()
     world[:, :, 0] += times[:, None] - world[:, :1, 0]
     walker = dataclasses.replace(person(1, np.arange(T)), joints_world=world)
@@ -86,11 +90,13 @@ def test_trc_keeps_the_rate(tmp_path):
     np.testing.assert_allclose(places, joints(), atol=1e-5)
 
 
-def test_trc_resamples_a_rate_that_varies(tmp_path):
-    clip = uneven()
-    _, names, clock, places = read_trc(trc.write(clip, tmp_path)[0])
-    assert len(clock) == T
-    np.testing.assert_allclose(np.diff(clock[:, 1]), 1 / clip.fps, atol=1e-6)
+@pytest.mark.parametrize(("steps", "rate"), UNEVEN)
+def test_trc_resamples_a_rate_that_varies(steps, rate, tmp_path):
+    clip = uneven(steps)
+    fields, names, clock, places = read_trc(trc.write(clip, tmp_path)[0])
+    assert float(fields["DataRate"]) == pytest.approx(rate, rel=0.02)
+    assert clock[-1, 1] == pytest.approx(clip.timestamps[-1], abs=0.5 / rate)
+    np.testing.assert_allclose(np.diff(clock[:, 1]), 1 / float(fields["DataRate"]), atol=1e-6)
     np.testing.assert_allclose(places[:, names.index("Hip"), 0], clock[:, 1], atol=1e-4)
 
 
@@ -146,14 +152,16 @@ def test_c3d_read_back_gives_the_joints(ezc3d, tmp_path):
         np.testing.assert_array_equal(residuals, np.where(absent, -1, 0)[:, None].repeat(17, 1))
 
 
-def test_c3d_keeps_the_rate_and_resamples_one_that_varies(ezc3d, tmp_path):
-    clip = uneven()
+@pytest.mark.parametrize(("steps", "expected"), UNEVEN)
+def test_c3d_resamples_a_rate_that_varies(steps, expected, ezc3d, tmp_path):
+    clip = uneven(steps)
     found = ezc3d.c3d(str(c3d.write(clip, tmp_path)[0]))
     hip = found["parameters"]["POINT"]["LABELS"]["value"].index("Hip")
     rate = found["parameters"]["POINT"]["RATE"]["value"][0]
-    assert rate == pytest.approx(clip.fps, rel=1e-6)
+    assert rate == pytest.approx(expected, rel=0.02)
     walked = found["data"]["points"][0, hip]
-    np.testing.assert_allclose(walked, 1000 * np.arange(T) / rate, atol=0.1)
+    assert len(walked) == round(clip.timestamps[-1] * rate) + 1
+    np.testing.assert_allclose(walked[:-1], 1000 * np.arange(len(walked) - 1) / rate, atol=0.1)
 
 
 def test_c3d_of_more_frames_than_16_bits_hold(ezc3d, tmp_path):

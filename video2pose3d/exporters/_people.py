@@ -16,6 +16,8 @@ from video2pose3d.structures import Motion, Person, Scene
 # Frames this far from an even beat, as a share of a frame, still count as even: containers round
 # times to milliseconds.
 _EVEN = 0.25
+_FASTER = 1.1  # times the mean rate: where frames usually come faster, a pause has spoilt the mean
+_MOST = 16  # times as many frames as the clip has, however long it paused
 
 
 def write(
@@ -33,15 +35,21 @@ def write(
     return files
 
 
-def even_times(scene: Scene) -> np.ndarray:
-    """(N,) seconds of the clip's clock at which a file of the constant rate `scene.fps` samples it.
+def even_times(scene: Scene) -> tuple[np.ndarray, float]:
+    """When a file of a constant rate samples the clip: (N,) seconds of its clock, and frames a
+    second.
 
-    They are the frames' own times where those come at that rate, so that no frame changes.
+    They are the frames' own times and `scene.fps` where those come at that rate, so that no frame
+    changes. Else the rate is the mean or, where frames usually come faster because the clip stood
+    still for a while, the usual one: a pause must not thin out the rest.
     """
-    times = scene.timestamps
-    if np.abs(times - _beat(scene, len(times))).max(initial=0) <= _EVEN / scene.fps:
-        return times
-    return _beat(scene, round((times[-1] - times[0]) * scene.fps) + 1)
+    times, rate = scene.timestamps, scene.fps
+    if np.abs(times - _beat(times, rate, len(times))).max(initial=0) <= _EVEN / rate:
+        return times, rate
+    usual = 1 / max(float(np.median(np.diff(times))), 1e-9)
+    if usual > _FASTER * rate:
+        rate = min(usual, _MOST * rate)
+    return _beat(times, rate, round((times[-1] - times[0]) * rate) + 1), rate
 
 
 def motion(person: Person, scene: Scene) -> Motion:
@@ -54,23 +62,24 @@ def motion(person: Person, scene: Scene) -> Motion:
     )
 
 
-def joints(person: Person, scene: Scene) -> np.ndarray:
-    """(N, 17, 3) metres, WORLD, H36M17: the person at even_times, by straight lines between frames.
+def joints(person: Person, scene: Scene) -> tuple[np.ndarray, float]:
+    """The person at even_times, by straight lines between frames: (N, 17, 3) metres, WORLD, H36M17;
+    and frames a second.
 
     NaN where they are absent from the video's nearest frame. The person has frames, and each is
     near to one that is here.
     """
-    at, seen = even_times(scene), scene.timestamps[person.frames]
+    (at, rate), seen = even_times(scene), scene.timestamps[person.frames]
     world = person.joints_world.reshape(len(seen), -1)
     out = np.stack([np.interp(at, seen, column) for column in world.T], axis=1)
     there = np.isin(_nearest(scene.timestamps, at), person.frames)
     there[_nearest(at, seen)] = True
     out[~there] = np.nan
-    return out.reshape(len(at), *person.joints_world.shape[1:])
+    return out.reshape(len(at), *person.joints_world.shape[1:]), rate
 
 
-def _beat(scene: Scene, frames: int) -> np.ndarray:
-    return scene.timestamps[:1] + np.arange(frames) / scene.fps
+def _beat(times: np.ndarray, rate: float, frames: int) -> np.ndarray:
+    return times[:1] + np.arange(frames) / rate
 
 
 def _nearest(times: np.ndarray, at: np.ndarray) -> np.ndarray:

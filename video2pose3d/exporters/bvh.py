@@ -33,8 +33,9 @@ def write(scene: Scene, folder: Path) -> list[Path]:
 
 
 def content(person: Person, scene: Scene) -> bytes:
-    motion, at = _people.motion(person, scene), _people.even_times(scene)
-    return text(kinematics.resample(motion, scene.timestamps, at, scene.fps)).encode("ascii")
+    at, rate = _people.even_times(scene)
+    motion = _people.motion(person, scene)
+    return text(kinematics.resample(motion, scene.timestamps, at, rate)).encode("ascii")
 
 
 def text(motion: Motion) -> str:

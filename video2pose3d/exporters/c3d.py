@@ -36,17 +36,15 @@ def write(scene: Scene, folder: Path) -> list[Path]:
 
 
 def content(person: Person, scene: Scene) -> bytes:
-    joints = _people.joints(person, scene)
+    joints, rate = _people.joints(person, scene)
     absent = np.isnan(joints).any(axis=-1, keepdims=True)
     places = np.where(absent, 0, joints @ _Z_UP.T * _MM)
     points = np.concatenate([places, -1.0 * absent], axis=-1)  # (N, 17, 4) x, y, z, residual
     # As many blocks hold the parameters whatever the number of the block that follows them.
-    data_block = 2 + len(_parameters(len(points), scene.fps, 0)) // _BLOCK
-    head = _header(len(points), scene.fps, data_block)
+    data_block = 2 + len(_parameters(len(points), rate, 0)) // _BLOCK
+    head = _header(len(points), rate, data_block)
     return (
-        head
-        + _parameters(len(points), scene.fps, data_block)
-        + _padded(points.astype("<f4").tobytes())
+        head + _parameters(len(points), rate, data_block) + _padded(points.astype("<f4").tobytes())
     )
 
 

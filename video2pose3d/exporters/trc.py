@@ -32,10 +32,10 @@ def write(scene: Scene, folder: Path) -> list[Path]:
 
 
 def content(person: Person, scene: Scene) -> bytes:
-    joints = _people.joints(person, scene)
+    joints, fps = _people.joints(person, scene)
     rows = joints.reshape(len(joints), -1).round(5) + 0.0  # no -0.00000
     there = np.flatnonzero(~np.isnan(rows).any(axis=1))
-    rate, first, many = f"{scene.fps:.10g}", there[0] + 1, len(NAMES)
+    rate, first, many = f"{fps:.10g}", there[0] + 1, len(NAMES)
     axes = "\t".join(f"X{m}\tY{m}\tZ{m}" for m in range(1, many + 1))
     lines = [
         f"PathFileType\t4\t(X/Y/Z)\tperson-{int(person.id)}{suffix}",
@@ -46,5 +46,5 @@ def content(person: Person, scene: Scene) -> bytes:
         "",
     ]
     line = "%d\t%.7f" + "\t%.5f" * rows.shape[1]
-    lines += [line % (k + 1, k / scene.fps, *rows[k].tolist()) for k in there.tolist()]
+    lines += [line % (k + 1, k / fps, *rows[k].tolist()) for k in there.tolist()]
     return "\n".join([*lines, ""]).encode("ascii")
