@@ -277,7 +277,9 @@ def test_a_shard_does_its_part(batch, tmp_path):
         ("--device", "cuda:99", "--device cuda:99: torch sees"),  # as each worker's machine has it
     ],
 )
-def test_without_networks_nothing_can_be_done(tmp_path, flag, value, error):
+def test_without_networks_nothing_can_be_done(tmp_path, monkeypatch, flag, value, error):
+    for find in ("_find_detector", "_find_keypoints"):  # there may be neither here
+        monkeypatch.setattr(networks, find, lambda options: ("mediapipe", None))
     figures.write_clip(tmp_path / "a.mp4", frames=4)
     figures.write_clip(tmp_path / "b.mp4", frames=4)
     call = ["batch", str(tmp_path), "-o", str(tmp_path / "out"), "--offline", "-q"]

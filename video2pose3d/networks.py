@@ -44,9 +44,9 @@ class Choice:
     @classmethod
     def of(cls, options: Options) -> Choice:
         """Find and check; UserError when something is missing."""
+        relation, lifter = find_relation(options), find_lifter(options)
         detector_name, detector = _find_detector(options)
         keypoints_name, keypoints = _find_keypoints(options)
-        relation, lifter = find_relation(options), find_lifter(options)
         found = (detector, keypoints, relation, lifter)
         return cls(
             names={
