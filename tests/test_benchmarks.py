@@ -238,6 +238,12 @@ def test_3dhp_counts_valid_frames_and_pck_and_auc_are_exact(tmp_path):
     np.testing.assert_allclose(auc, [near, 0, near * 5 / 6])
 
 
+def test_3dhp_without_a_valid_frame_is_one_clear_error(tmp_path):
+    benchmarks.mpi_inf_3dhp(tmp_path, {"TS1": np.zeros(3)}, {})
+    with pytest.raises(UserError, match="marks no frame as valid"):
+        mpi_table.evaluate(Lifter("same", Same(), 4, "cpu", {}), tmp_path)
+
+
 def test_humaneva_is_by_action_and_subject_and_its_average_is_over_walk_and_jog(tmp_path):
     tree = {
         "Validate/S1": {"Walking 1 chunk0": 9, "Walking 1 chunk2": 3, "Box 1 chunk0": 5},
