@@ -74,6 +74,11 @@ class Same(nn.Module):
         return x
 
 
+def rooted(joints):
+    """With the root at 0, and the others where they are."""
+    return np.where(np.arange(joints.shape[1])[:, None] == 0, 0, joints)
+
+
 # ------------------------------------------------------------------ lifting
 
 
@@ -85,8 +90,7 @@ def test_every_frame_is_lifted_whatever_the_window_and_the_batch(lengths, T, bat
     sequences = [sequence(N) for N in lengths]
     lifted = lifting.lift(Lifter("same", Same(), T, "cpu", {}), sequences, batch=batch)
     for joints, s in zip(lifted, sequences, strict=True):
-        expected = s.inputs - s.inputs[:, :1]
-        np.testing.assert_allclose(joints, expected, atol=1e-6)
+        np.testing.assert_allclose(joints, rooted(s.inputs), atol=1e-6)
 
 
 def test_the_last_window_ends_with_the_last_frame_and_gives_only_what_is_left():
@@ -110,8 +114,19 @@ def test_flip_averaging_takes_away_what_favours_a_side():
     s = sequence(9)
     lifter = Lifter("leaning", Leaning(), 4, "cpu", {})
     plain, both = (lifting.lift(lifter, [s], flip=flip)[0] for flip in (False, True))
-    np.testing.assert_allclose(both, s.inputs - s.inputs[:, :1], atol=1e-6)
+    np.testing.assert_allclose(both, rooted(s.inputs), atol=1e-6)
     assert np.abs(plain - both)[:, 1:].max() == pytest.approx(0.3, abs=1e-6)
+
+
+def test_what_a_lifter_says_of_the_root_moves_no_other_joint():
+    class Adrift(nn.Module):
+        def forward(self, x):
+            return x + 0.1 * (torch.arange(x.shape[2]) == 0)[:, None]
+
+    s = sequence(9)
+    adrift, same = (Lifter("", model, 4, "cpu", {}) for model in (Adrift(), Same()))
+    (found,), (expected,) = (lifting.lift(lifter, [s]) for lifter in (adrift, same))
+    np.testing.assert_array_equal(found, expected)
 
 
 def test_a_lifter_of_other_joints_or_units_is_refused():
@@ -199,7 +214,8 @@ def test_protocol_2_forgives_size_turn_and_place():
             return 2 * x[..., [1, 0, 2]] * torch.tensor([-1, 1, 1])
 
     s = sequence(8)
-    s = Sequence.in_metres("S9", "Eating", "", s.inputs, s.inputs, s.valid, H36M17, 50.0)
+    inputs = s.inputs - s.inputs[:, :1]
+    s = Sequence.in_metres("S9", "Eating", "", inputs, inputs, s.valid, H36M17, 50.0)
     lifter = Lifter("twice", Twice(), 4, "cpu", {})
     found = lifting.lift(lifter, [s], flip=False)[0]
     errors = h36m.Errors.of(lifting.in_mm(found, s), s.truth)

@@ -3,7 +3,9 @@
 As published: windows of the lifter's length stand side by side from the first frame on, and the
 last one ends with the last frame, of which only the frames not yet lifted are taken. A sequence
 shorter than a window is padded with its first and last frames. (MotionBERT's script leaves out the
-up to 242 frames after the last whole window; here every frame counts.)
+up to 242 frames after the last whole window; here every frame counts.) What a lifter says of the
+root is set to 0, as in MotionBERT's, MotionAGFormer's and P-STMO's scripts, and moves no other
+joint. (VideoPose3D's and MixSTE's leave it: of their P1 it is one joint of 17.)
 """
 
 from __future__ import annotations
@@ -83,7 +85,8 @@ def _forward(lifter: Lifter, inputs: np.ndarray, skeleton: Skeleton, flip: bool)
         if flip:
             y = (y + mirrored(lifter.model(mirrored(x)))) / 2
     joints = y.float().cpu().numpy().astype(np.float64)
-    return joints - joints[:, :, skeleton.root, None]
+    joints[:, :, skeleton.root] = 0
+    return joints
 
 
 def _check(lifter: Lifter, sequence: Sequence) -> None:
