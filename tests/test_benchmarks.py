@@ -5,6 +5,7 @@ import json
 import benchmarks
 import numpy as np
 import pytest
+import tiny
 import torch
 from click.testing import CliRunner
 from hypothesis import given, settings
@@ -13,7 +14,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import nn
 
-from video2pose3d import lifters
+from video2pose3d import discovery, lifters
 from video2pose3d.cli import video2pose3d
 from video2pose3d.datasets import Sequence, h36m_motionbert, humaneva, mpi_inf_3dhp
 from video2pose3d.datasets import h36m as h36m_reader
@@ -130,9 +131,12 @@ def test_what_a_lifter_says_of_the_root_moves_no_other_joint():
 
 
 def test_a_lifter_of_other_joints_or_units_is_refused():
-    model = Model(Config(N=1, C=16, Ch=8, heads=2))
-    with pytest.raises(UserError, match="takes 17 joints, this benchmark has 15"):
-        lifting.lift(Lifter("ssr_stf", model, 4, "cpu", {}), [sequence(5, HUMANEVA15)])
+    for name in discovery.names("lifters"):
+        with pytest.raises(UserError, match="takes 17 joints, this benchmark has 15"):
+            lifting.lift(Lifter(name, tiny.lifter(name), 4, "cpu", {}), [sequence(5, HUMANEVA15)])
+    other = Lifter("same", Same(), 4, "cpu", {"skeleton": "mpi_inf_3dhp17"})
+    with pytest.raises(UserError, match="gives the joints of mpi_inf_3dhp17, not of h36m17"):
+        lifting.lift(other, [sequence(5)])
     with pytest.raises(UserError, match="in screens, this benchmark has metres"):
         lifting.lift(Lifter("same", Same(), 4, "cpu", {"unit": "screen"}), [sequence(5)])
 
@@ -363,6 +367,8 @@ def test_what_is_trained_on_a_benchmark_is_measured_on_it(tmp_path, reader, tabl
     command(f"train {config} -o {tmp_path / 'run'} --steps 2 --publish {weights}")
     lifter = lifters.load(weights, normalisation="screen 1", unit=unit)
     assert (lifter.frames, lifter.metadata["steps"]) == (4, "2")
+    expected = {"screen": "h36m17", "metre": "mpi_inf_3dhp17"}[unit]
+    assert lifter.metadata["skeleton"] == expected
     measured = json.loads(command(f"evaluate {table} --weights {weights} --json").stdout)
     assert "T = 4" in measured[0]["title"]
 

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import mocap
 import pytest
+import tiny
 import torch
 from mocap import walk
 from test_training_windows import sequence
@@ -14,6 +15,7 @@ from test_training_windows import sequence
 from video2pose3d import discovery, lifters
 from video2pose3d.errors import UserError
 from video2pose3d.files import alone_in
+from video2pose3d.skeletons import HUMANEVA15
 from video2pose3d.training import hooks, loop, optimisers
 from video2pose3d.training.config import Data, Optimiser, Schedule, Stage, TrainingConfig
 from video2pose3d.training.loop import train
@@ -187,6 +189,13 @@ def test_training_begins_with_given_weights(folder, config):
     wider = replace(config, model={**config.model, "C": 64})
     with pytest.raises(UserError, match=r"does not fit \[model\]"):
         train(wider, folder, folder / "wider", start=start)
+
+
+def test_a_lifter_of_other_joints_than_the_data_is_one_clear_error(config):
+    for name in discovery.names("lifters"):
+        other = replace(config, lifter=name, model=tiny.CONFIGS[name])
+        with pytest.raises(UserError, match=r"\[model\] is of 17 joints, mocap has 15"):
+            loop.new_lifter(other, HUMANEVA15)
 
 
 def test_a_checkpoint_of_another_config_or_of_nobody_is_one_clear_error(folder, config):

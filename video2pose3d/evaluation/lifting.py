@@ -37,8 +37,8 @@ def lift(
 ) -> list[np.ndarray]:
     """Joints of each sequence, (T, J, 3) float64 in its unit, relative to its root.
 
-    flip: lift each window mirrored as well, and take the mean. UserError for a lifter of another
-    number of joints or another unit.
+    flip: lift each window mirrored as well, and take the mean. UserError for a lifter of other
+    joints or another unit.
     """
     if sequences:
         _check(lifter, sequences[0])
@@ -97,4 +97,8 @@ def _check(lifter: Lifter, sequence: Sequence) -> None:
     J = getattr(getattr(lifter.model, "config", None), "J", len(sequence.skeleton))
     if len(sequence.skeleton) != J:
         what = f"{lifter.name} takes {J} joints, this benchmark has {len(sequence.skeleton)}"
+        raise UserError(what, cure="give --weights that were trained on it")
+    skeleton = lifter.metadata.get("skeleton", sequence.skeleton.name)
+    if skeleton != sequence.skeleton.name:
+        what = f"{lifter.name} gives the joints of {skeleton}, not of {sequence.skeleton.name}"
         raise UserError(what, cure="give --weights that were trained on it")
