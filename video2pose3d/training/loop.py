@@ -32,7 +32,7 @@ C = TypeVar("C", bound=RunConfig)
 class Lifting(BaseModel):
     """What is learned: a lifter, and the loss of the poses it gives."""
 
-    def __init__(self, lifter: nn.Module, factors: dict[str, float], skeleton: Skeleton):
+    def __init__(self, lifter: Any, factors: dict[str, float], skeleton: Skeleton):
         super().__init__()
         self.lifter, self.factors = lifter, factors
         self.W: Tensor
@@ -43,8 +43,9 @@ class Lifting(BaseModel):
     ) -> dict[str, Tensor]:
         """inputs (B, T, J, 3), targets (B, T, J, 3), weights (B, T): the loss, term by term."""
         with autocast(inputs.device):
-            estimate = self.lifter(inputs)
-        terms = losses.terms(estimate.float(), targets, weights, self.W, self.factors)
+            E = self.lifter.represent(inputs)
+        estimate = self.lifter.head(E.float())  # bfloat16 rounds a metre to 4 mm
+        terms = losses.terms(estimate, targets, weights, self.W, self.factors)
         return {f"{name}_loss": value for name, value in terms.items()}
 
 
