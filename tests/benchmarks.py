@@ -115,6 +115,11 @@ def mpi_inf_3dhp(folder: Path, test: dict[str, np.ndarray], train: dict[str, int
         _objects(folder / f"data_{split}_3dhp.npz", data=tree)
 
 
+def read(path: Path) -> dict:
+    """What `mpi_inf_3dhp` wrote."""
+    return np.load(path, allow_pickle=True)["data"][()]
+
+
 def _leaves(tree: dict[str, dict[str, int]]) -> Iterator[tuple[str, str, int]]:
     for subject, actions in tree.items():
         for action, frames in actions.items():

@@ -5,6 +5,7 @@ import json
 import benchmarks
 import numpy as np
 import pytest
+import tiny
 import torch
 from click.testing import CliRunner
 from hypothesis import given, settings
@@ -13,7 +14,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import nn
 
-from video2pose3d import lifters
+from video2pose3d import discovery, lifters
 from video2pose3d.cli import video2pose3d
 from video2pose3d.datasets import Sequence, h36m_motionbert, humaneva, mpi_inf_3dhp
 from video2pose3d.datasets import h36m as h36m_reader
@@ -74,6 +75,11 @@ class Same(nn.Module):
         return x
 
 
+def rooted(joints):
+    """With the root at 0, and the others where they are."""
+    return np.where(np.arange(joints.shape[1])[:, None] == 0, 0, joints)
+
+
 # ------------------------------------------------------------------ lifting
 
 
@@ -85,8 +91,7 @@ def test_every_frame_is_lifted_whatever_the_window_and_the_batch(lengths, T, bat
     sequences = [sequence(N) for N in lengths]
     lifted = lifting.lift(Lifter("same", Same(), T, "cpu", {}), sequences, batch=batch)
     for joints, s in zip(lifted, sequences, strict=True):
-        expected = s.inputs - s.inputs[:, :1]
-        np.testing.assert_allclose(joints, expected, atol=1e-6)
+        np.testing.assert_allclose(joints, rooted(s.inputs), atol=1e-6)
 
 
 def test_the_last_window_ends_with_the_last_frame_and_gives_only_what_is_left():
@@ -110,14 +115,28 @@ def test_flip_averaging_takes_away_what_favours_a_side():
     s = sequence(9)
     lifter = Lifter("leaning", Leaning(), 4, "cpu", {})
     plain, both = (lifting.lift(lifter, [s], flip=flip)[0] for flip in (False, True))
-    np.testing.assert_allclose(both, s.inputs - s.inputs[:, :1], atol=1e-6)
+    np.testing.assert_allclose(both, rooted(s.inputs), atol=1e-6)
     assert np.abs(plain - both)[:, 1:].max() == pytest.approx(0.3, abs=1e-6)
 
 
+def test_what_a_lifter_says_of_the_root_moves_no_other_joint():
+    class Adrift(nn.Module):
+        def forward(self, x):
+            return x + 0.1 * (torch.arange(x.shape[2]) == 0)[:, None]
+
+    s = sequence(9)
+    adrift, same = (Lifter("", model, 4, "cpu", {}) for model in (Adrift(), Same()))
+    (found,), (expected,) = (lifting.lift(lifter, [s]) for lifter in (adrift, same))
+    np.testing.assert_array_equal(found, expected)
+
+
 def test_a_lifter_of_other_joints_or_units_is_refused():
-    model = Model(Config(N=1, C=16, Ch=8, heads=2))
-    with pytest.raises(UserError, match="takes 17 joints, this benchmark has 15"):
-        lifting.lift(Lifter("ssr_stf", model, 4, "cpu", {}), [sequence(5, HUMANEVA15)])
+    for name in discovery.names("lifters"):
+        with pytest.raises(UserError, match="takes 17 joints, this benchmark has 15"):
+            lifting.lift(Lifter(name, tiny.lifter(name), 4, "cpu", {}), [sequence(5, HUMANEVA15)])
+    other = Lifter("same", Same(), 4, "cpu", {"skeleton": "mpi_inf_3dhp17"})
+    with pytest.raises(UserError, match="gives the joints of mpi_inf_3dhp17, not of h36m17"):
+        lifting.lift(other, [sequence(5)])
     with pytest.raises(UserError, match="in screens, this benchmark has metres"):
         lifting.lift(Lifter("same", Same(), 4, "cpu", {"unit": "screen"}), [sequence(5)])
 
@@ -199,7 +218,8 @@ def test_protocol_2_forgives_size_turn_and_place():
             return 2 * x[..., [1, 0, 2]] * torch.tensor([-1, 1, 1])
 
     s = sequence(8)
-    s = Sequence.in_metres("S9", "Eating", "", s.inputs, s.inputs, s.valid, H36M17, 50.0)
+    inputs = s.inputs - s.inputs[:, :1]
+    s = Sequence.in_metres("S9", "Eating", "", inputs, inputs, s.valid, H36M17, 50.0)
     lifter = Lifter("twice", Twice(), 4, "cpu", {})
     found = lifting.lift(lifter, [s], flip=False)[0]
     errors = h36m.Errors.of(lifting.in_mm(found, s), s.truth)
@@ -236,6 +256,12 @@ def test_3dhp_counts_valid_frames_and_pck_and_auc_are_exact(tmp_path):
     np.testing.assert_allclose(pck, [100, 0, 500 / 6])
     near = 100 * 10 / 31  # of 0, 5 ... 150 mm, those from 105 on
     np.testing.assert_allclose(auc, [near, 0, near * 5 / 6])
+
+
+def test_3dhp_without_a_valid_frame_is_one_clear_error(tmp_path):
+    benchmarks.mpi_inf_3dhp(tmp_path, {"TS1": np.zeros(3)}, {})
+    with pytest.raises(UserError, match="marks no frame as valid"):
+        mpi_table.evaluate(Lifter("same", Same(), 4, "cpu", {}), tmp_path)
 
 
 def test_humaneva_is_by_action_and_subject_and_its_average_is_over_walk_and_jog(tmp_path):
@@ -341,6 +367,8 @@ def test_what_is_trained_on_a_benchmark_is_measured_on_it(tmp_path, reader, tabl
     command(f"train {config} -o {tmp_path / 'run'} --steps 2 --publish {weights}")
     lifter = lifters.load(weights, normalisation="screen 1", unit=unit)
     assert (lifter.frames, lifter.metadata["steps"]) == (4, "2")
+    expected = {"screen": "h36m17", "metre": "mpi_inf_3dhp17"}[unit]
+    assert lifter.metadata["skeleton"] == expected
     measured = json.loads(command(f"evaluate {table} --weights {weights} --json").stdout)
     assert "T = 4" in measured[0]["title"]
 

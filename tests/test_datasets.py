@@ -99,6 +99,26 @@ def test_another_pickle_is_one_clear_error(tmp_path):
         h36m_motionbert.read(path, "test")
 
 
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda half: {key: values[:0] for key, values in half.items()}, "is not MotionBERT's"),
+        (lambda half: {"confidence": half["confidence"][:, :16]}, r"confidence is \(15, 16\)"),
+        (lambda half: {"joint_2d": half["joint_2d"][:, :16]}, r"joint_2d is \(15, 16, 2\)"),
+        (lambda half: {"action": None}, r"action is \(\)"),
+        (lambda half: {"source": ["s_09_act_05_subact_02_ca_01"] * 15}, "holds no frames"),
+    ],
+)
+def test_a_half_of_other_shapes_is_one_clear_error(tmp_path, change, says):
+    path = tmp_path / h36m_motionbert.FILE
+    benchmarks.motionbert(path, WALK, ACTIONS)
+    halves = pickle.loads(path.read_bytes())
+    halves["test"].update(change(halves["test"]))
+    path.write_bytes(pickle.dumps(halves))
+    with pytest.raises(UserError, match=says):
+        h36m_motionbert.read(path, "test")
+
+
 # ------------------------------------------------------------------ VideoPose3D's files
 
 
@@ -190,7 +210,43 @@ def test_3dhps_training_half_is_one_sequence_a_camera(tmp_path):
     assert sequences[0].valid.all()
 
 
+def bent(folder, **parts):
+    """A test half of one sequence with other arrays."""
+    benchmarks.mpi_inf_3dhp(folder, {"TS1": np.array([1, 1, 1, 0])}, {"S1 Seq1": 3})
+    tree = {"TS1": {**benchmarks.read(folder / "data_test_3dhp.npz")["TS1"], **parts}}
+    np.savez(folder / "data_test_3dhp.npz", data=np.array(tree, object))
+
+
+@pytest.mark.parametrize(("key", "frame"), [("data_2d", 1), ("data_2d", 3), ("data_3d", 2)])
+def test_joints_that_are_no_numbers_are_one_clear_error(tmp_path, key, frame):
+    bent(tmp_path)
+    joints = benchmarks.read(tmp_path / "data_test_3dhp.npz")["TS1"][key]
+    joints[frame, 4] = np.nan
+    bent(tmp_path, **{key: joints})
+    with pytest.raises(UserError, match=f"TS1: frame {frame} has a joint that is no number"):
+        mpi_inf_3dhp.read(tmp_path, "test")
+
+
+def test_3d_may_lack_where_it_is_not_scored(tmp_path):
+    bent(tmp_path)
+    joints = benchmarks.read(tmp_path / "data_test_3dhp.npz")["TS1"]["data_3d"]
+    joints[3] = np.nan
+    bent(tmp_path, data_3d=joints)
+    (s,) = mpi_inf_3dhp.read(tmp_path, "test")
+    assert np.isfinite(s.truth[s.valid]).all()
+
+
 # ------------------------------------------------------------------ all of them
+
+
+def test_sequences_without_frames_are_left_out_and_only_such_are_an_error(tmp_path):
+    benchmarks.mpi_inf_3dhp(tmp_path, {"TS1": np.ones(0), "TS2": np.ones(3)}, {"S1 Seq1": 0})
+    assert [s.subject for s in mpi_inf_3dhp.read(tmp_path, "test")] == ["TS2"]
+    with pytest.raises(UserError, match="holds no frames of this split"):
+        mpi_inf_3dhp.read(tmp_path, "train")
+    benchmarks.videopose3d(tmp_path, {"S9": {"Photo": 0}})
+    with pytest.raises(UserError, match="holds no frames of this split"):
+        h36m.read(tmp_path, "test", keypoints="gt")
 
 
 @pytest.mark.parametrize("reader", [h36m_motionbert, h36m, humaneva, mpi_inf_3dhp])

@@ -300,6 +300,21 @@ def test_other_npz_files_are_no_amass(tmp_path):
     write_amass(tmp_path / "b.npz", np.zeros((3, 10)), np.zeros((3, 3)))
     with pytest.raises(UserError, match=r"poses \(3, 10\)"):
         amass.read(tmp_path / "b.npz", body)
+    write_amass(
+        tmp_path / "b.npz", np.zeros((3, 72)), np.array([[0, 0, 0], [0, np.nan, 0], [0, 0, 0]])
+    )
+    with pytest.raises(UserError, match="frame 1 has a joint that is no number"):
+        amass.read(tmp_path / "b.npz", body)
+    for rate in (0.0, "fast"):
+        np.savez(
+            tmp_path / "b.npz",
+            poses=np.zeros((3, 72)),
+            trans=np.zeros((3, 3)),
+            betas=np.zeros(10),
+            mocap_framerate=rate,
+        )
+        with pytest.raises(UserError, match="rate"):
+            amass.read(tmp_path / "b.npz", body)
 
 
 # ------------------------------------------------------------------ collections
@@ -484,11 +499,30 @@ def test_a_collection_that_was_written_is_read_as_it_was(tmp_path):
         np.testing.assert_array_equal(getattr(again, key), getattr(clips, key))
 
 
-def test_clips_beyond_the_end_are_refused(tmp_path):
+LOST = walk(30).astype(np.float32)
+LOST[7, 3] = np.nan
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"clip_length": np.array([31])}, "beyond its end"),
+        ({"clip_length": np.array([-3])}, "beyond its end"),
+        ({"clip_length": np.array([0])}, "without frames"),
+        ({"clip_length": np.array([3, 4])}, "not the same of each clip"),
+        ({"clip_start": np.array([[0]])}, "not the same of each clip"),
+        ({"clip_name": np.array(["a", "b"])}, "not the same of each clip"),
+        ({"clip_start": np.array([0.5])}, "clip_start is of type float64"),
+        ({"fps": np.array([50.0, 50.0])}, "without frames or a rate"),
+        ({"fps": "fast"}, "fps is of type"),
+        ({"positions": LOST}, "frame 7 has a joint that is no number"),
+    ],
+)
+def test_an_npz_that_is_no_motion_is_one_clear_error(tmp_path, change, says):
     mocap.write(tmp_path, ["train"], [walk(30)])
     with np.load(tmp_path / "train.npz") as z:
-        np.savez(tmp_path / "bad.npz", **{**z, "clip_length": np.array([31])})
-    with pytest.raises(UserError, match="beyond its end"):
+        np.savez(tmp_path / "bad.npz", **{**z, **change})
+    with pytest.raises(UserError, match=says):
         Mocap.read(tmp_path / "bad.npz")
 
 

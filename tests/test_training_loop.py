@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import mocap
 import pytest
+import tiny
 import torch
 from mocap import walk
 from test_training_windows import sequence
@@ -14,6 +15,7 @@ from test_training_windows import sequence
 from video2pose3d import discovery, lifters
 from video2pose3d.errors import UserError
 from video2pose3d.files import alone_in
+from video2pose3d.skeletons import H36M17, HUMANEVA15
 from video2pose3d.training import hooks, loop, optimisers
 from video2pose3d.training.config import Data, Optimiser, Schedule, Stage, TrainingConfig
 from video2pose3d.training.loop import train
@@ -134,6 +136,28 @@ def test_two_batches_a_step_are_one_of_both(folder, benchmark, monkeypatch):
     same(once["model"], twice["model"], tolerance=1e-5)
 
 
+def test_poses_are_not_rounded_where_the_network_is_in_bfloat16(monkeypatch):
+    class Still(torch.nn.Module):
+        """Knows that every joint is always at 0.9876 m, of which bfloat16 makes 0.9883."""
+
+        def __init__(self):
+            super().__init__()
+            self.head = torch.nn.Linear(2, 3)
+            torch.nn.init.zeros_(self.head.weight)
+            torch.nn.init.constant_(self.head.bias, 0.9876)
+
+        def represent(self, x):
+            return x[..., :2]
+
+        def forward(self, x):
+            return self.head(self.represent(x))
+
+    monkeypatch.setattr(loop, "half_is_faster", lambda device: True)
+    task = loop.Lifting(Still(), {"position": 1.0}, H36M17)
+    truth = torch.full((1, 4, 17, 3), 0.9876)
+    assert task(torch.randn(1, 4, 17, 3), truth, torch.ones(1, 4))["position_loss"] < 1e-6
+
+
 @pytest.mark.parametrize("matrices", ["muon", "adamw"])
 def test_a_lifter_learns_to_walk(folder, config, matrices):
     """On motion capture that it has not seen, filmed anew in every batch."""
@@ -187,6 +211,13 @@ def test_training_begins_with_given_weights(folder, config):
     wider = replace(config, model={**config.model, "C": 64})
     with pytest.raises(UserError, match=r"does not fit \[model\]"):
         train(wider, folder, folder / "wider", start=start)
+
+
+def test_a_lifter_of_other_joints_than_the_data_is_one_clear_error(config):
+    for name in discovery.names("lifters"):
+        other = replace(config, lifter=name, model=tiny.CONFIGS[name])
+        with pytest.raises(UserError, match=r"\[model\] is of 17 joints, mocap has 15"):
+            loop.new_lifter(other, HUMANEVA15)
 
 
 def test_a_checkpoint_of_another_config_or_of_nobody_is_one_clear_error(folder, config):

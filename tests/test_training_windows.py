@@ -14,6 +14,7 @@ from video2pose3d.errors import UserError
 from video2pose3d.skeletons import H36M17
 from video2pose3d.training import batches
 from video2pose3d.training.config import Data, Optimiser, Schedule, Stage, TrainingConfig
+from video2pose3d.training.validation import watch_windows
 from video2pose3d.training.windows import Windows
 
 
@@ -70,6 +71,13 @@ def test_frames_that_the_benchmark_does_not_score_do_not_count():
     given = sequence(4)
     given.valid[2] = False
     assert Windows([given], 4, 4)[0]["weights"].tolist() == [1, 1, 0, 1]
+
+
+def test_windows_of_one_frame_are_measured_and_have_no_velocity():
+    windows = Windows([sequence(5)], 1, 1)
+    found = watch_windows(torch.nn.Identity(), windows, torch.device("cpu"))
+    assert found["mpjpe"] > found["p_mpjpe"] > 0
+    assert np.isnan(found["mpjve"])
 
 
 def test_an_epoch_shows_every_window_once_whoever_shows_it():

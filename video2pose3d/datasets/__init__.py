@@ -92,6 +92,23 @@ def find(path: Path, name: str, where: str) -> Path:
     return file
 
 
+def checked(sequences: list[Sequence], file: Path, where: str) -> list[Sequence]:
+    """Those that have frames; UserError where none has, and for NaN: one of them in a batch, and a
+    network's weights are all NaN. 3D is only looked at in frames that are scored.
+    """
+    some = [s for s in sequences if len(s.inputs)]
+    if not some:
+        raise UserError("holds no frames of this split", path=file, cure=where)
+    for s in some:
+        fine = np.isfinite(s.inputs) & (np.isfinite(s.target) | ~s.valid[:, None, None])
+        bad = np.flatnonzero(~fine.all(axis=(1, 2)))
+        if len(bad):
+            name = " ".join(part for part in (s.subject, s.action, s.camera) if part)
+            what = f"{name}: frame {bad[0]} has a joint that is no number"
+            raise UserError(what, path=file, cure="fill in or cut out what was not found")
+    return some
+
+
 def check_split(split: str) -> None:
     if split not in ("train", "test"):
         raise ValueError(f"split: expected train or test, got {split!r}")

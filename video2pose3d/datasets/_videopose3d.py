@@ -16,7 +16,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from video2pose3d import archives
-from video2pose3d.datasets import Sequence, on_screen, with_scores
+from video2pose3d.datasets import Sequence, checked, on_screen, with_scores
 from video2pose3d.errors import UserError
 from video2pose3d.skeletons import Skeleton
 
@@ -84,7 +84,7 @@ class Files:
         if not sequences:
             what = f"holds nothing of {', '.join(subjects)}"
             raise UserError(what, path=self.file_3d, cure=self.where)
-        return sequences
+        return checked(sequences, self.file_2d, self.where)
 
     def _views(
         self, subject: str, action: str, world: Any, points: Any, views: list[Camera]

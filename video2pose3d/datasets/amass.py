@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from video2pose3d import archives
-from video2pose3d.datasets.mocap import Clip
+from video2pose3d.datasets.mocap import Clip, check_numbers
 from video2pose3d.errors import UserError
 from video2pose3d.skeletons import H36M17
 
@@ -44,12 +44,17 @@ def read(path: Path, body: Body) -> Clip:
     """The clip of one file. body: `SMPL.read(...).joints`, or whatever gives SMPL's 24 joints."""
     path = Path(path)
     file = archives.read(path, _KEYS)
-    rate = file.get("mocap_framerate", file.get("mocap_frame_rate"))
-    missing = [key for key in ("poses", "trans", "betas") if key not in file]
-    if missing or rate is None:
-        what = f"is not an AMASS clip (no {missing[0] if missing else 'mocap_framerate'})"
+    rate = "mocap_frame_rate" if "mocap_frame_rate" in file else "mocap_framerate"
+    needed = ("poses", "trans", "betas", rate)
+    missing = [key for key in needed if key not in file]
+    if missing:
+        what = f"is not an AMASS clip (no {missing[0]})"
         raise UserError(what, path=path, cure="give the npz of a motion, not a shape or a stage")
-    poses, trans, betas = (file[key].astype(np.float64) for key in ("poses", "trans", "betas"))
+    poses, trans, betas, fps = (
+        archives.as_type(file[key], np.float64, key, path) for key in needed
+    )
+    if not (fps.size == 1 and 0 < fps.item() < np.inf):
+        raise UserError(f"is not an AMASS clip ({rate} is {fps})", path=path)
     if poses.ndim != 2 or poses.shape[1] < 72 or trans.shape != (len(poses), 3) or not len(poses):
         what = f"is not an AMASS clip (poses {poses.shape}, trans {trans.shape})"
         raise UserError(what, path=path, cure="give poses (T, 156) or (T, 72) and trans (T, 3)")
@@ -59,7 +64,8 @@ def read(path: Path, body: Body) -> Clip:
     shape = np.zeros(10)
     shape[: min(10, betas.size)] = betas.reshape(-1)[:10]
     joints = h36m_from_smpl(np.asarray(body(pose, shape, trans), np.float64))
-    return Clip(path.stem, joints, float(rate), "AMASS", subject=path.parent.name)
+    check_numbers(joints, path)
+    return Clip(path.stem, joints, fps.item(), "AMASS", subject=path.parent.name)
 
 
 def h36m_from_smpl(joints: np.ndarray) -> np.ndarray:

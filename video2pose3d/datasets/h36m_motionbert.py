@@ -10,12 +10,21 @@ camera's perspective.
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
 
 from video2pose3d import unpickling
-from video2pose3d.datasets import Sequence, Split, check_split, find, on_screen, with_scores
+from video2pose3d.datasets import (
+    Sequence,
+    Split,
+    check_split,
+    checked,
+    find,
+    on_screen,
+    with_scores,
+)
 from video2pose3d.errors import UserError
 from video2pose3d.skeletons import H36M17
 
@@ -34,6 +43,10 @@ SKIPPED = ("s_09_act_05_subact_02", "s_09_act_10_subact_02", "s_09_act_13_subact
 
 _KEYS = ("joint_2d", "joint3d_image", "camera_name", "source")
 _TEST_KEYS = ("action", "2.5d_factor", "joints_2.5d_image")
+_OF_A_FRAME = {  # shapes; the others have one number or name
+    "joint_2d": (17, 2), "confidence": (17,),
+    "joint3d_image": (17, 3), "joints_2.5d_image": (17, 3),
+}  # fmt: skip
 
 
 def read(path: Path, split: Split, *, truth_2d: bool = False) -> list[Sequence]:
@@ -53,7 +66,7 @@ def read(path: Path, split: Split, *, truth_2d: bool = False) -> list[Sequence]:
         if video not in SKIPPED:
             part = {key: values[start:end] for key, values in half.items()}
             sequences.append(_sequence(part, truth_2d, file))
-    return sequences
+    return checked(sequences, file, WHERE)
 
 
 def _sequence(part: dict[str, np.ndarray], truth_2d: bool, file: Path) -> Sequence:
@@ -61,12 +74,12 @@ def _sequence(part: dict[str, np.ndarray], truth_2d: bool, file: Path) -> Sequen
     if camera not in SIZES:
         raise UserError(f"{source}: {camera!r} is not a camera of Human3.6M", path=file)
     size, T = SIZES[camera], len(part["source"])
-    label = part["joint3d_image"][..., :3].astype(np.float64)  # px, px, px from the root
+    number = source.split("_")[1] if source.startswith("s_") else ""
+    label = part["joint3d_image"].astype(np.float64)  # px, px, px from the root
     if truth_2d:
         inputs = with_scores(on_screen(label[..., :2], size))
     else:
-        scores = part["confidence"].reshape(T, len(H36M17)) if "confidence" in part else None
-        inputs = with_scores(on_screen(part["joint_2d"][..., :2], size), scores)
+        inputs = with_scores(on_screen(part["joint_2d"], size), part.get("confidence"))
     target = (label - label[:, :1]) * (2 / size[0])
     if "joints_2.5d_image" in part:
         truth = part["joints_2.5d_image"].astype(np.float64)  # mm
@@ -75,7 +88,7 @@ def _sequence(part: dict[str, np.ndarray], truth_2d: bool, file: Path) -> Sequen
     else:
         truth, to_mm = np.full(label.shape, np.nan), np.full(T, np.nan)
     return Sequence(
-        subject="S" + str(int(source.split("_")[1])) if source.startswith("s_") else "",
+        subject=f"S{int(number)}" if number.isdecimal() else "",
         action=str(part["action"][0]) if "action" in part else _act(source),
         camera=camera,
         inputs=inputs,
@@ -106,11 +119,12 @@ def _read_half(file: Path, split: Split) -> dict[str, np.ndarray]:
         raise UserError(what, path=file, cure=WHERE)
     keys = (*keys, "confidence") if "confidence" in half else keys
     arrays = {key: np.asarray(half[key]) for key in keys}
-    N = len(arrays["source"])
-    shapes = {"joint_2d": (17, 2), "joint3d_image": (17, 3), "joints_2.5d_image": (17, 3)}
+    N = arrays["source"].size
     for key, values in arrays.items():
-        wanted = shapes.get(key)
-        if len(values) != N or (wanted and values[:, :, : wanted[1]].shape[1:] != wanted):
+        shape = _OF_A_FRAME.get(key, ())
+        kept = values[..., : shape[-1]] if values.ndim == 3 and len(shape) == 2 else values
+        if not N or kept.shape[:1] != (N,) or kept.size != N * math.prod(shape):
             what = f"is not MotionBERT's Human3.6M: {split}'s {key} is {values.shape}"
             raise UserError(what, path=file, cure=WHERE)
+        arrays[key] = kept.reshape(N, *shape)
     return arrays

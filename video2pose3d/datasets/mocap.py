@@ -16,7 +16,10 @@ from video2pose3d.skeletons import H36M17
 FPS = 50.0  # of the clips that `Mocap.join` makes one collection of: Human3.6M's
 ANKLE = 0.08  # metres above the floor of an ankle that stands on it
 
-_KEYS = ("positions", "clip_start", "clip_length", "source", "fps")
+_TYPES = {
+    "positions": np.float32, "clip_start": np.int64, "clip_length": np.int64, "fps": np.float64
+}  # fmt: skip
+_KEYS = (*_TYPES, "source")
 _NAMES = ("clip_name", "subject", "action")
 _CURE = "give an npz with positions, clip_start, clip_length, source and fps"
 
@@ -57,18 +60,26 @@ class Mocap:
     @classmethod
     def read(cls, path: Path) -> Mocap:
         """One npz; UserError for a file that is none. `collection.gather` reads other forms too."""
-        file = archives.read(Path(path), (*_KEYS, *_NAMES))
+        path = Path(path)
+        file = archives.read(path, (*_KEYS, *_NAMES))
         missing = [key for key in _KEYS if key not in file]
         if missing:
             raise UserError(f"not motion capture (no {missing[0]})", path=path, cure=_CURE)
-        positions, start, length, source, fps = (file[key] for key in _KEYS)
+        positions, start, length, fps = (
+            archives.as_type(file[key], kind, key, path) for key, kind in _TYPES.items()
+        )
         if positions.ndim != 3 or positions.shape[1:] != (len(H36M17), 3):
             raise UserError(f"not motion capture ({positions.shape})", path=path, cure=_CURE)
-        inside = (start >= 0).all() and (start + length <= len(positions)).all()
-        if not (len(start) == len(length) == len(source) and inside and float(fps) > 0):
-            raise UserError("not motion capture (clips beyond its end)", path=path, cure=_CURE)
+        of_clips = [start, length, file["source"], *(file[key] for key in _NAMES if key in file)]
+        if not all(len(start) and values.shape == (len(start),) for values in of_clips):
+            raise UserError("not motion capture (not the same of each clip)", path=path, cure=_CURE)
+        inside = (start >= 0) & (length >= 0) & (start + length <= len(positions))
+        if not (inside.all() and length.any() and fps.size == 1 and float(fps.item()) > 0):
+            what = "not motion capture (clips beyond its end, without frames or a rate)"
+            raise UserError(what, path=path, cure=_CURE)
+        check_numbers(positions, path)
         names = [file.get(key, np.zeros(0, str)) for key in _NAMES]
-        return cls(positions, start, length, source, float(fps), *names)
+        return cls(positions, start, length, file["source"], float(fps.item()), *names)
 
     def write(self, path: Path) -> None:
         """An npz that `read` reads, such as the train.npz of a training's data folder."""
@@ -105,6 +116,14 @@ class Mocap:
             np.array([clip.subject for clip in clips]),
             np.array([clip.action for clip in clips]),
         )
+
+
+def check_numbers(joints: np.ndarray, path: Path) -> None:
+    """UserError for NaN in joints (T, 17, 3), of which a network's weights would be NaN, too."""
+    bad = np.flatnonzero(~np.isfinite(joints).all(axis=(1, 2)))
+    if len(bad):
+        what = f"frame {bad[0]} has a joint that is no number"
+        raise UserError(what, path=path, cure="fill in or cut out what was not captured")
 
 
 def _resampled(joints: np.ndarray, fps: float) -> np.ndarray:

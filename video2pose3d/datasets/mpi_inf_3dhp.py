@@ -14,7 +14,15 @@ from typing import Any
 import numpy as np
 
 from video2pose3d import archives
-from video2pose3d.datasets import Sequence, Split, check_split, find, on_screen, with_scores
+from video2pose3d.datasets import (
+    Sequence,
+    Split,
+    check_split,
+    checked,
+    find,
+    on_screen,
+    with_scores,
+)
 from video2pose3d.errors import UserError
 from video2pose3d.skeletons import MPI_INF_3DHP17
 
@@ -42,7 +50,7 @@ def read(path: Path, split: Split) -> list[Sequence]:
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         what = f"is not P-STMO's {split} half of MPI-INF-3DHP ({type(error).__name__}: {error})"
         raise UserError(what, path=file, cure=WHERE) from error
-    return sequences
+    return checked(sequences, file, WHERE)
 
 
 def _train(tree: Any) -> Iterator[tuple]:

@@ -7,6 +7,8 @@ differences between neighbouring frames, in mm a frame.
 
 `h36m` is MotionBERT's protocol: labels in pixels, brought to mm by a factor a frame, three
 sequences with wrong labels left out. `h36m_gt` is the same with the labels' own x, y as 2D.
+(MotionBERT's script then puts these in the place of the estimated x, y, so that only depths can be
+wrong; MotionAGFormer's, as here, leaves the estimate. SSR-STF doesn't say which.)
 `h36m_metres` is VideoPose3D's: metres in CAMERA, nothing left out. The two are not comparable: a
 label in pixels is the person seen without perspective, so its x, y are the exact 2D itself, and
 only the depth is left to find; metres must be found through the perspective, all three.

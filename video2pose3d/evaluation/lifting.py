@@ -3,7 +3,9 @@
 As published: windows of the lifter's length stand side by side from the first frame on, and the
 last one ends with the last frame, of which only the frames not yet lifted are taken. A sequence
 shorter than a window is padded with its first and last frames. (MotionBERT's script leaves out the
-up to 242 frames after the last whole window; here every frame counts.)
+up to 242 frames after the last whole window; here every frame counts.) What a lifter says of the
+root is set to 0, as in MotionBERT's, MotionAGFormer's and P-STMO's scripts, and moves no other
+joint. (VideoPose3D's and MixSTE's leave it: of their P1 it is one joint of 17.)
 """
 
 from __future__ import annotations
@@ -35,8 +37,8 @@ def lift(
 ) -> list[np.ndarray]:
     """Joints of each sequence, (T, J, 3) float64 in its unit, relative to its root.
 
-    flip: lift each window mirrored as well, and take the mean. UserError for a lifter of another
-    number of joints or another unit.
+    flip: lift each window mirrored as well, and take the mean. UserError for a lifter of other
+    joints or another unit.
     """
     if sequences:
         _check(lifter, sequences[0])
@@ -83,7 +85,8 @@ def _forward(lifter: Lifter, inputs: np.ndarray, skeleton: Skeleton, flip: bool)
         if flip:
             y = (y + mirrored(lifter.model(mirrored(x)))) / 2
     joints = y.float().cpu().numpy().astype(np.float64)
-    return joints - joints[:, :, skeleton.root, None]
+    joints[:, :, skeleton.root] = 0
+    return joints
 
 
 def _check(lifter: Lifter, sequence: Sequence) -> None:
@@ -94,4 +97,8 @@ def _check(lifter: Lifter, sequence: Sequence) -> None:
     J = getattr(getattr(lifter.model, "config", None), "J", len(sequence.skeleton))
     if len(sequence.skeleton) != J:
         what = f"{lifter.name} takes {J} joints, this benchmark has {len(sequence.skeleton)}"
+        raise UserError(what, cure="give --weights that were trained on it")
+    skeleton = lifter.metadata.get("skeleton", sequence.skeleton.name)
+    if skeleton != sequence.skeleton.name:
+        what = f"{lifter.name} gives the joints of {skeleton}, not of {sequence.skeleton.name}"
         raise UserError(what, cure="give --weights that were trained on it")

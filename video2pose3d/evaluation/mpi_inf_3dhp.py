@@ -14,6 +14,7 @@ import numpy as np
 
 from video2pose3d import metrics
 from video2pose3d.datasets import mpi_inf_3dhp
+from video2pose3d.errors import UserError
 from video2pose3d.evaluation import lifting
 from video2pose3d.evaluation.scores import Table
 from video2pose3d.lifters import Lifter
@@ -31,6 +32,8 @@ def evaluate(lifter: Lifter, data: Path) -> Table:
         for joints, s in zip(lifting.lift(lifter, sequences), sequences, strict=True)
         if s.valid.any()
     }
+    if not pairs:
+        raise UserError("marks no frame as valid", path=data, cure=mpi_inf_3dhp.WHERE)
     together = tuple(np.concatenate(part) for part in zip(*pairs.values(), strict=True))
     rows = {name: _row(*pair) for name, pair in {**pairs, "All": together}.items()}
     return Table(

@@ -1,9 +1,9 @@
 """2D → 3D networks: one public file each, and what they share.
 
-A lifter's file has a frozen dataclass `Config` and a `Model` whose forward is (B, T, J, 3) x, y,
-score → (B, T, J, 3) metres, by way of its `represent`, (B, T, J, 3) → E (B, T, J, Ch). A checkpoint
-is a safetensors file whose header says which lifter it is for, its config, how its input was
-normalised, its unit, and where it comes from.
+A lifter's file has a frozen dataclass `Config`, which says J, and a `Model` whose forward is
+(B, T, J, 3) x, y, score → (B, T, J, 3) metres, by way of its `represent`, (B, T, J, 3) → E
+(B, T, J, Ch), and its `head`. A checkpoint is a safetensors file whose header says which lifter it
+is for, its config, how its input was normalised, its unit, and where it comes from.
 """
 
 from __future__ import annotations

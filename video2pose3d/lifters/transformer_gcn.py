@@ -34,6 +34,11 @@ class Config:
     scale: float = 1e-5  # of every branch at first; not given, as in MotionAGFormer
     parents: tuple[int, ...] = H36M17.parents  # the tree of the joints, -1 for its root
 
+    @property
+    def J(self) -> int:
+        """Joints, as the other lifters' configs name them."""
+        return len(self.parents)
+
 
 VARIANTS = {
     "base": Config(),  # 11.7 M parameters
@@ -73,7 +78,7 @@ class GCN(nn.Module):
         super().__init__()
         self.axis = axis
         self.W1, self.W2 = nn.Linear(config.d, config.d), nn.Linear(config.d, config.d)
-        self.norm = NodeNorm(len(config.parents) if axis == "joints" else config.T)
+        self.norm = NodeNorm(config.J if axis == "joints" else config.T)
         if axis == "joints":
             self.register_buffer("A_S", spatial_adjacency(config.parents), persistent=False)
         for W in (self.W1, self.W2):
@@ -166,7 +171,7 @@ class Model(nn.Module):
         self.config = config
         d, dh = config.d, config.dh
         self.embed = nn.Linear(3, d)  # called an MLP; the counts leave room for one layer
-        self.P_s = nn.Parameter(torch.zeros(1, 1, len(config.parents), d))
+        self.P_s = nn.Parameter(torch.zeros(1, 1, config.J, d))
         self.blocks = nn.Sequential(*(Block(config) for _ in range(config.N)))
         self.norm = nn.LayerNorm(d)
         self.to_E = nn.Linear(d, dh)

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from mmengine.dist import get_rank
@@ -32,7 +32,7 @@ C = TypeVar("C", bound=RunConfig)
 class Lifting(BaseModel):
     """What is learned: a lifter, and the loss of the poses it gives."""
 
-    def __init__(self, lifter: nn.Module, factors: dict[str, float], skeleton: Skeleton):
+    def __init__(self, lifter: Any, factors: dict[str, float], skeleton: Skeleton):
         super().__init__()
         self.lifter, self.factors = lifter, factors
         self.W: Tensor
@@ -43,8 +43,9 @@ class Lifting(BaseModel):
     ) -> dict[str, Tensor]:
         """inputs (B, T, J, 3), targets (B, T, J, 3), weights (B, T): the loss, term by term."""
         with autocast(inputs.device):
-            estimate = self.lifter(inputs)
-        terms = losses.terms(estimate.float(), targets, weights, self.W, self.factors)
+            E = self.lifter.represent(inputs)
+        estimate = self.lifter.head(E.float())  # bfloat16 rounds a metre to 4 mm
+        terms = losses.terms(estimate, targets, weights, self.W, self.factors)
         return {f"{name}_loss": value for name, value in terms.items()}
 
 
@@ -86,7 +87,7 @@ def train(
         torch.set_num_threads(threads)
     where = join(device)
     batches, watch = read(config, Path(data), per_step(config))
-    task = Lifting(new_lifter(config), config.loss, batches.skeleton)
+    task = Lifting(new_lifter(config, batches.skeleton), config.loss, batches.skeleton)
     return run(config, task, batches, Path(output), where, watch=watch)
 
 
@@ -104,10 +105,13 @@ def changed(config: C, steps: int | None, start: str | None) -> C:
     return dataclasses.replace(config, schedule=schedule, start=start or config.start)
 
 
-def new_lifter(config: TrainingConfig) -> nn.Module:
-    """The lifter as it is before the first step."""
+def new_lifter(config: TrainingConfig, skeleton: Skeleton) -> nn.Module:
+    """The lifter as it is before the first step; UserError for one of other joints."""
     torch.manual_seed(config.seed)
-    model = config.make_model()
+    model: Any = config.make_model()
+    if len(skeleton) != model.config.J:
+        what = f"[model] is of {model.config.J} joints, {config.data.name} has {len(skeleton)}"
+        raise UserError(what, cure="give it J, or parents, of its joints")
     if config.start is not None:
         begin_with(model, config.start)
     return model
@@ -134,6 +138,7 @@ def run(
         facts = {
             "normalisation": batches.normalisation,
             "unit": batches.unit,
+            "skeleton": batches.skeleton.name,
             "windows_seen": str(config.windows_at(batches.steps, batches.steps) * per_step(config)),
         }
         if config.start is not None:

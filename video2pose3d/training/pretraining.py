@@ -110,7 +110,7 @@ def pretrain(
         torch.set_num_threads(threads)
     where = join(device)
     batches = read_batches(config, Path(data), per_step(config))
-    task = Contextualising(new_lifter(config), config.pretrain)
+    task = Contextualising(new_lifter(config, batches.skeleton), config.pretrain)
     return run(config, task, batches, Path(output), where, watch=_nothing, hooks=[Teaching()])
 
 

@@ -64,7 +64,7 @@ def backbone(model: Any) -> set[str]:
     """The names of the tensors that the outputs of a lifter's blocks hang on: all but the head."""
     model.eval()  # or looking would move running means
     names, parameters = zip(*model.named_parameters(), strict=True)
-    f = model.features(torch.zeros(1, 2, getattr(model.config, "J", 17), 3))[-1]
+    f = model.features(torch.zeros(1, 2, model.config.J, 3))[-1]
     grads = torch.autograd.grad(f.sum(), parameters, allow_unused=True)
     head = {name for name, grad in zip(names, grads, strict=True) if grad is None}
     return set(model.state_dict()) - head

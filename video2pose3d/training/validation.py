@@ -89,15 +89,21 @@ def _lift(model: nn.Module, batches: Iterable[torch.Tensor], device: torch.devic
 def _errors(
     estimate: np.ndarray, truth: np.ndarray, counts: np.ndarray, skeleton: Skeleton
 ) -> dict[str, float]:
-    """estimate, truth: (B, T, J, 3) mm, each with its root set to 0 here; counts: (B, T) bool."""
-    root = skeleton.parents.index(-1)
+    """estimate, truth: (B, T, J, 3) mm, each with its root set to 0 here; counts: (B, T) bool.
+
+    NaN where nothing is to be measured, as of windows of one frame no velocity is.
+    """
+    root = skeleton.root
     estimate, truth = (x - x[:, :, root, None] for x in (estimate, truth))
     found, true = estimate[counts], truth[counts]
     both = counts[:, 1:] & counts[:, :-1]
     motion = np.diff(estimate, axis=1)[both], np.diff(truth, axis=1)[both]
-    errors = {
-        "mpjpe": metrics.mpjpe(found, true),
-        "p_mpjpe": metrics.p_mpjpe(found, true),
-        "mpjve": metrics.mpjpe(*motion),
+    of = {
+        "mpjpe": (metrics.mpjpe, found, true),
+        "p_mpjpe": (metrics.p_mpjpe, found, true),
+        "mpjve": (metrics.mpjpe, *motion),
     }
-    return {name: round(float(error), 2) for name, error in errors.items()}
+    return {
+        name: round(measure(a, b), 2) if len(a) else float("nan")
+        for name, (measure, a, b) in of.items()
+    }
