@@ -125,3 +125,10 @@ def test_the_papers_rate_falls_by_a_hundredth_every_epoch():
     schedule = TrainingConfig.read("ssr_stf_h36m_t243").schedule
     assert schedule.epochs == 90
     assert schedule.rate(10**6, 10**7, epoch=2) == pytest.approx(0.99**2)
+
+
+@pytest.mark.parametrize("name", ["mixste_h36m_t243", "mixste_3dhp_t27"])
+def test_mixste_learns_as_long_as_its_code_whose_epochs_show_mirror_images_as_well(name):
+    schedule = TrainingConfig.read(name).schedule
+    assert schedule.epochs == 2 * 120
+    assert schedule.factor**2 == pytest.approx(0.99, abs=1e-4)
