@@ -88,6 +88,13 @@ def test_a_variant_is_changed_by_the_fields_beside_it(tmp_path):
         (("lr = ", "rate = "), "rate"),
         (("[loss]", "[data]\nstrides = 3\n[loss]"), r"\[data\] has strides"),
         (("[loss]\nposition = 1\nvelocity = 20", ""), r"\[loss\] is missing"),
+        (("frames = 5", "frames = 0"), "frames is 0, not 1 or more"),
+        (("windows = 4", "windows = -1"), "windows is -1"),
+        (("[loss]", "[data]\nstride = -3\n[loss]"), "stride is -3"),
+        (("lr = 1e-3", "lr = 1e-3\naccumulate = 0"), "accumulate is 0"),
+        (("lr = 1e-3", "lr = 1e-3\nema = 1.0"), "ema is 1.0, not in 0 to 1"),
+        (("lr = 1e-3", 'lr = 1e-3\nmatrices = "adam"'), "not adamw or muon"),
+        (("[loss]", "[pretrain]\nmaskings = 0\n[loss]"), "maskings is 0"),
     ],
 )
 def test_a_config_that_is_none_is_one_clear_error(tmp_path, change, says):
