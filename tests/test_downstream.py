@@ -318,6 +318,10 @@ def test_fields_that_nobody_knows_are_one_clear_error(actions, tmp_path, part, c
         ("action", {"keypoints": np.zeros((4, 9, 17, 3))}),
         ("action", {"labels": None}),
         ("action", {"labels": np.full(32, 7)}),
+        ("action", {"labels": np.full(32, 0.5)}),
+        ("action", {"image_size": np.zeros(2)}),
+        ("action", {"keypoints": np.zeros((32, 0, 9, 17, 3))}),
+        ("smpl", {"pose": np.full((48, 12, 72), np.nan)}),
         ("smpl", {"pose": np.zeros((48, 12, 156))}),
         ("smpl", {"shape": np.zeros((48, 300))}),
         ("smpl", {"joints": np.zeros((48, 12, 17, 3))}),
@@ -330,7 +334,7 @@ def test_data_of_another_form_are_one_clear_error(task, changes, request, tmp_pa
             arrays = dict(np.load(data / name))
             arrays |= changes if name == "train.npz" else {}
             np.savez(tmp_path / name, **{k: v for k, v in arrays.items() if v is not None})
-    with pytest.raises(UserError, match=r"not clips|label 7|joints are"):
+    with pytest.raises(UserError, match=r"not clips|label 7|labels is of type|joints are"):
         downstream.train_head(config(tmp_path, task), tmp_path, tmp_path / "run")
 
 

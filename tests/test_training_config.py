@@ -88,6 +88,13 @@ def test_a_variant_is_changed_by_the_fields_beside_it(tmp_path):
         (("lr = ", "rate = "), "rate"),
         (("[loss]", "[data]\nstrides = 3\n[loss]"), r"\[data\] has strides"),
         (("[loss]\nposition = 1\nvelocity = 20", ""), r"\[loss\] is missing"),
+        (("frames = 5", "frames = 0"), "frames is 0, not 1 or more"),
+        (("windows = 4", "windows = -1"), "windows is -1"),
+        (("[loss]", "[data]\nstride = -3\n[loss]"), "stride is -3"),
+        (("lr = 1e-3", "lr = 1e-3\naccumulate = 0"), "accumulate is 0"),
+        (("lr = 1e-3", "lr = 1e-3\nema = 1.0"), "ema is 1.0, not in 0 to 1"),
+        (("lr = 1e-3", 'lr = 1e-3\nmatrices = "adam"'), "not adamw or muon"),
+        (("[loss]", "[pretrain]\nmaskings = 0\n[loss]"), "maskings is 0"),
     ],
 )
 def test_a_config_that_is_none_is_one_clear_error(tmp_path, change, says):
@@ -125,3 +132,10 @@ def test_the_papers_rate_falls_by_a_hundredth_every_epoch():
     schedule = TrainingConfig.read("ssr_stf_h36m_t243").schedule
     assert schedule.epochs == 90
     assert schedule.rate(10**6, 10**7, epoch=2) == pytest.approx(0.99**2)
+
+
+@pytest.mark.parametrize("name", ["mixste_h36m_t243", "mixste_3dhp_t27"])
+def test_mixste_learns_as_long_as_its_code_whose_epochs_show_mirror_images_as_well(name):
+    schedule = TrainingConfig.read(name).schedule
+    assert schedule.epochs == 2 * 120
+    assert schedule.factor**2 == pytest.approx(0.99, abs=1e-4)

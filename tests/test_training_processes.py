@@ -17,10 +17,10 @@ from video2pose3d.training.config import TrainingConfig
 from video2pose3d.training.loop import train
 
 
-def start(folder, rank: int, port: int) -> subprocess.Popen:
+def start(folder, rank: int, port: int, task="train", out="out", *more) -> subprocess.Popen:
     """One of two processes, told as torchrun tells it."""
-    command = [sys.executable, "-m", "video2pose3d", "train", str(folder / "config.toml")]
-    command += ["--data", str(folder), "-o", str(folder / "out"), "--device", "cpu"]
+    command = [sys.executable, "-m", "video2pose3d", task, str(folder / "config.toml")]
+    command += ["--data", str(folder), "-o", str(folder / out), "--device", "cpu", *more]
     env = {
         **os.environ, "OMP_NUM_THREADS": "1", "RANK": str(rank), "LOCAL_RANK": str(rank),
         "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port),
@@ -28,13 +28,17 @@ def start(folder, rank: int, port: int) -> subprocess.Popen:
     return subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True)
 
 
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
 def test_two_processes_that_are_killed_learn_what_one_learns_from_twice_the_batches(tmp_path):
     mocap.write(tmp_path, ["train", "val"], [walk(300), walk(40, seed=1)])
     often = CONFIG.replace("checkpoints = 60", "checkpoints = 0")
     (tmp_path / "config.toml").write_text(often.replace("steps = 6", "steps = 20"))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     both = [start(tmp_path, rank, port) for rank in (0, 1)]
     log, until = tmp_path / "out" / "log.csv", time.monotonic() + 120
     while not (log.exists() and log.read_text().count("\n") > 3) and time.monotonic() < until:
@@ -57,3 +61,37 @@ def test_two_processes_that_are_killed_learn_what_one_learns_from_twice_the_batc
     assert went_on["step"] == whole["step"] == 20
     same(went_on["model"], whole["model"], tolerance=1e-4)
     same(went_on["average"], whole["average"], tolerance=1e-4)
+
+
+GCN = """
+lifter = "transformer_gcn"
+[model]
+N = 1
+d = 16
+dh = 16
+T = 5
+heads = 2
+[optimiser]
+lr = 3e-3
+[schedule]
+steps = 6
+[pretrain]
+tau = [0.9, 0.9]
+[[stage]]
+frames = 5
+windows = 4
+"""
+
+
+def test_two_processes_have_one_teacher_and_go_on_to_the_same_weights(tmp_path):
+    """Although each has batch norms that see its own half of a batch."""
+    mocap.write(tmp_path, ["train"], [walk(300), walk(40, seed=1)])
+    (tmp_path / "config.toml").write_text(GCN)
+    for out, *steps in (("parts", "--steps", "3"), ("parts",), ("whole",)):
+        port = free_port()
+        both = [start(tmp_path, rank, port, "pretrain", out, *steps) for rank in (0, 1)]
+        for process in both:
+            assert process.wait(timeout=300) == 0, process.communicate()[1]
+    parts, whole = (hooks.read_checkpoint(tmp_path / out / "last.pt") for out in ("parts", "whole"))
+    assert parts["step"] == whole["step"] == 6
+    same(parts["model"], whole["model"])

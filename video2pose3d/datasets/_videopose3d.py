@@ -57,6 +57,15 @@ def cameras(file: str) -> dict[str, list[Camera]]:
     }
 
 
+def tree(file: Path, key: str, where: str) -> dict[str, dict]:
+    """{subject: {action: ...}} of an npz; UserError for a file without."""
+    arrays = archives.read(file, (key,), objects=True)
+    tree = arrays[key][()] if key in arrays and arrays[key].shape == () else None
+    if not isinstance(tree, dict) or not all(isinstance(v, dict) for v in tree.values()):
+        raise UserError(f"has no {key} by subject and action", path=file, cure=where)
+    return tree
+
+
 @dataclass(frozen=True)
 class Files:
     """A 3D and a 2D file of one data set; joints: those of `count` in a frame that are kept."""
@@ -71,8 +80,8 @@ class Files:
 
     def sequences(self, subjects: dict[str, tuple[str, list[Camera]]]) -> list[Sequence]:
         """Those of the subjects: their name in the files → the name to give, and the cameras."""
-        positions = self._tree(self.file_3d, "positions_3d")
-        points = self._tree(self.file_2d, "positions_2d")
+        positions = tree(self.file_3d, "positions_3d", self.where)
+        points = tree(self.file_2d, "positions_2d", self.where)
         sequences = [
             sequence
             for key, (subject, views) in subjects.items()
@@ -116,10 +125,3 @@ class Files:
                 self.skeleton,
                 self.fps,
             )
-
-    def _tree(self, file: Path, key: str) -> dict[str, dict]:
-        arrays = archives.read(file, (key,), objects=True)
-        tree = arrays[key][()] if key in arrays and arrays[key].shape == () else None
-        if not isinstance(tree, dict) or not all(isinstance(v, dict) for v in tree.values()):
-            raise UserError(f"has no {key} by subject and action", path=file, cure=self.where)
-        return tree

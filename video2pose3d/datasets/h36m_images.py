@@ -7,9 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from video2pose3d import archives
 from video2pose3d.datasets import Split, check_split, find, h36m
-from video2pose3d.datasets._videopose3d import cameras
+from video2pose3d.datasets._videopose3d import cameras, tree
 from video2pose3d.datasets.footage import Footage
 from video2pose3d.errors import UserError
 from video2pose3d.skeletons import H36M17
@@ -34,14 +33,11 @@ def read(path: Path, split: Split) -> list[Footage]:
     check_split(split)
     path = Path(path)
     file, places = find(path, FILE, WHERE), cameras("h36m_cameras.toml")
-    tree = archives.read(file, ("positions_2d",), objects=True).get("positions_2d")
-    tree = tree[()] if tree is not None and tree.shape == () else None
-    if not isinstance(tree, dict) or not all(isinstance(v, dict) for v in tree.values()):
-        raise UserError("has no positions_2d by subject and action", path=file, cure=WHERE)
+    points = tree(file, "positions_2d", WHERE)
     found = [
         _footage(path / "images" / subject / action, views, [c.name for c in places[subject]])
         for subject in h36m.SUBJECTS[split]
-        for action, views in tree.get(subject, {}).items()
+        for action, views in points.get(subject, {}).items()
         if (path / "images" / subject / action).is_dir()
     ]
     if not found:

@@ -49,16 +49,22 @@ def layer_scale(C: int, initial: float | None) -> nn.Module:
 
 
 class DropPath(nn.Module):
-    """Stochastic depth (Huang et al., ECCV 2016): in training, a branch is 0 for some windows."""
+    """Stochastic depth (Huang et al., ECCV 2016): in training, a branch is 0 for some tokens.
 
-    def __init__(self, rate: float):
+    For those that attend to each other: the joints of a frame, or a joint in all frames. So does
+    MixSTE's published network, which lays frames, and then joints, along the batch.
+    """
+
+    def __init__(self, rate: float, axis: Axis):
         super().__init__()
-        self.rate = rate
+        self.rate, self.axis = rate, axis
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or self.rate == 0:
             return x
-        kept = torch.rand(len(x), 1, 1, 1, device=x.device) >= self.rate
+        B, T, J, _ = x.shape
+        sizes = (B, T, 1, 1) if self.axis == "joints" else (B, 1, J, 1)
+        kept = torch.rand(sizes, device=x.device) >= self.rate
         return x * kept / (1 - self.rate)
 
 
@@ -118,7 +124,7 @@ class Transformer(nn.Module):
         self.attention = Attention(C, heads, axis, qkv_bias)
         self.mlp = Mlp(C, ratio)
         self.scale1, self.scale2 = layer_scale(C, scale), layer_scale(C, scale)
-        self.drop_path = DropPath(drop_path)
+        self.drop_path = DropPath(drop_path, axis)
 
     def forward(self, x: Tensor) -> Tensor:
         y = x + self.drop_path(self.scale1(self.attention(self.norm1(x))))  # (B, T, J, C)

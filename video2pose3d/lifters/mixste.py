@@ -28,8 +28,7 @@ class Config:
     T: int = 243  # frames of the longest window, Table 7: as many temporal positions
     heads: int = 8  # not given
     ratio: int = 2  # of every MLP; not given, forced by the 33.7 M parameters of sec. 4.4
-    drop_path: float = 0.1  # of the last loop, rising from 0; sec. 4.2's "dropout rate". Here of
-    # whole windows; the published network draws for each frame (or, over frames, each joint)
+    drop_path: float = 0.1  # of the last loop, rising from 0; sec. 4.2's "dropout rate"
     J: int = 17  # joints
 
 

@@ -53,19 +53,21 @@ class Clips:
         """fov: degrees along the picture's longer side."""
         arrays = archives.read(path, _KEYS)
         try:
-            keypoints, labels = arrays["keypoints"], arrays["labels"].astype(np.int64)
+            keypoints = arrays["keypoints"]
+            labels = archives.as_type(arrays["labels"], np.int64, "labels", path)
             w, h = (int(v) for v in arrays["image_size"])
             camera = camera_from_fov((w, h), fov, "assumed")
-            if keypoints.shape[3:] != (17, 3) or labels.shape != keypoints.shape[:1]:
+            fits = keypoints.shape[3:] == (17, 3) and labels.shape == keypoints.shape[:1]
+            if not fits or 0 in keypoints.shape:
                 raise ValueError(f"keypoints {keypoints.shape}, labels {labels.shape}")
-            if not len(labels) or labels.min() < 0:
-                raise ValueError("no labels, or some below 0")
+            if labels.min() < 0 or min(w, h) < 1:
+                raise ValueError(f"labels from {labels.min()} on, pictures of {w} x {h}")
         except (KeyError, ValueError, TypeError) as error:
             raise UserError(f"not clips of actions ({error})", path=path, cure=_CURE) from error
         xy, scores = keypoints[..., :2].astype(np.float32), keypoints[..., 2].astype(np.float32)
         if skeletons.named(str(arrays.get("skeleton", "h36m17"))) is skeletons.COCO17:
             xy, scores = skeletons.h36m_from_coco(xy, scores)
-        names = arrays["classes"] if "classes" in arrays else range(labels.max() + 1)
+        names = arrays["classes"].ravel() if "classes" in arrays else range(labels.max() + 1)
         return cls(xy, scores, labels, camera, tuple(str(name) for name in names))
 
 

@@ -170,7 +170,32 @@ def run_table(table: dict[str, Any], **more: type) -> dict[str, Any]:
         raise ValueError("[schedule] wants either steps or epochs")
     if not table["stage"] or table["stage"][-1].until != 1:
         raise ValueError("the last [[stage]] has to go on until 1")
+    _check_numbers(table["stage"], table["data"], table["optimiser"], table.get("pretrain"))
     return table
+
+
+def _check_numbers(
+    stages: tuple[Stage, ...], data: Data, optimiser: Optimiser, pretrain: Pretraining | None
+) -> None:
+    """ValueError for what nothing can be done with."""
+    counts = {
+        "frames": min(stage.frames for stage in stages),
+        "windows": min(stage.windows for stage in stages),
+        "stride": data.stride or 1,
+        "accumulate": optimiser.accumulate,
+    }
+    shares = {"ema": optimiser.ema}
+    if pretrain is not None:
+        counts |= {"maskings": pretrain.maskings, "layers": pretrain.layers}
+        shares |= {"mask": pretrain.mask}
+    for name, value in counts.items():
+        if value < 1:
+            raise ValueError(f"{name} is {value}, not 1 or more")
+    for name, value in shares.items():
+        if not 0 <= value < 1:
+            raise ValueError(f"{name} is {value}, not in 0 to 1")
+    if optimiser.matrices not in ("adamw", "muon"):
+        raise ValueError(f"matrices is {optimiser.matrices!r}, not adamw or muon")
 
 
 def make_lifter(name: str, fields: dict[str, Any]) -> nn.Module:

@@ -77,6 +77,11 @@ class Clips:
                 raise ValueError(f"keypoints {keypoints.shape}, pose {pose.shape}, {shape.shape}")
             if joints is not None and (joints.ndim != 4 or joints.shape[:2] != (N, T)):
                 raise ValueError(f"joints {joints.shape}")
+            for key in {"pose", "shape", "joints"} & arrays.keys():
+                if not np.isfinite(arrays[key]).all():
+                    raise ValueError(f"{key} has numbers that are none")
+            if min(w, h) < 1:
+                raise ValueError(f"pictures of {w} x {h}")
             camera = camera_from_fov((w, h), fov, "assumed")
             if "K" in arrays:
                 given = arrays["K"].astype(np.float64).reshape(3, 3)

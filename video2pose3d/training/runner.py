@@ -51,11 +51,9 @@ class SilentRunner(Runner):
         if not self.distributed:
             return model
         devices = [self.device] if self.device.type == "cuda" else None
-        with warnings.catch_warnings():  # the name that torch has for broadcast_buffers changes
-            warnings.simplefilter("ignore", FutureWarning)
-            return MMDistributedDataParallel(
-                module=model, device_ids=devices, broadcast_buffers=False
-            )
+        # Buffers, the means of batch norms, are those of the first process in all of them: its are
+        # what a checkpoint holds, and pre-training's teacher normalises by them.
+        return MMDistributedDataParallel(module=model, device_ids=devices)
 
     def _init_model_weights(self) -> None: ...  # they are made with the model
 
