@@ -254,6 +254,7 @@ def test_npz_with_more_keys_is_read(tmp_path):
         ({"track_ids": np.array([3, 3])}, "two people of one id"),
         ({"joints_world": np.full((2, T, 17, 3), np.nan)}, "joints_world of person 3"),
         ({"timestamps": np.arange(T)[::-1] / 30}, "timestamps"),
+        ({"timestamps": np.repeat(np.arange(T // 2 + 1), 2)[:T] / 15}, "timestamps"),
         ({"timestamps": np.full(T, np.nan)}, "timestamps"),
         ({"fps": np.float64(0)}, "fps is not a rate"),
         ({"fps": np.float64(1e300)}, "fps is not a rate"),
