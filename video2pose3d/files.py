@@ -21,10 +21,12 @@ def replacing(path: Path) -> Iterator[Path]:
     """A name beside `path` to write to, which becomes `path` if the block ends well.
 
     If it doesn't, nothing is left of it and what was at `path` stays. UserError where the folder
-    or the disk refuses.
+    or the disk refuses, and for a folder or a device such as /dev/null.
     """
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
+        if path.exists() and not path.is_file():
+            raise UserError("is no file that can be replaced", path=path, cure="give another name")
+        beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield beside

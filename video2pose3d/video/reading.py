@@ -60,6 +60,8 @@ class Video:
         end: float | None = None,
         sequence_fps: float | None = None,
     ) -> None:
+        if not str(path):  # a script's unset variable: Path("") would be the current folder
+            raise UserError("an empty name is no video", cure="give a file or a folder")
         self.path = Path(str(path))
         self.start, self.end = start or 0.0, math.inf if end is None else end
         if not 0 <= self.start < self.end:
