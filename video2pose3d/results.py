@@ -96,7 +96,10 @@ class Result(Scene):
             **self.report,
             "saving": as_json(saving),
             "files": [file.name for file in files],
-            "stages": self.clock.summary(len(self.timestamps)),
+            "stages": {
+                **self.report.get("stages", {}),
+                **self.clock.summary(len(self.timestamps)),
+            },
         }
         files.append(write_report(report, folder))
         for stale in former - {file.name for file in files}:
@@ -146,9 +149,12 @@ def without_ending(path: Path) -> Path:
 
 
 def load(path: str | os.PathLike[str]) -> Result:
-    """A saved poses.npz, to look at, export or render. UserError for a file that is none."""
+    """A saved poses.npz, to look at, export or render, with the report beside it, if that is its
+    own. UserError for a file that is none."""
     path = Path(path)
-    return Result.of(npz.read(path), path.absolute().parent.name, None, {}, Clock())
+    beside = read_report(path.parent)
+    report = beside if beside is not None and path.name in files_of(beside) else {}
+    return Result.of(npz.read(path), path.absolute().parent.name, None, report, Clock())
 
 
 def export(
