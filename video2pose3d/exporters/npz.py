@@ -72,7 +72,7 @@ def write_file(scene: Scene, path: Path) -> Path:
     """Write a poses.npz under a name of one's own."""
     with replacing(path) as beside, beside.open("wb") as file:
         # Poses hardly shrink (12 %), but the many frames where a passer-by is absent vanish.
-        np.savez_compressed(file, **_arrays(scene))  # pyright: ignore[reportArgumentType]
+        archives.write(file, _arrays(scene))
     return path
 
 
