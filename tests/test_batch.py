@@ -25,6 +25,7 @@ from video2pose3d.batch.work import Worker
 from video2pose3d.cli import NOTHING_DONE, SOME_FAILED, WRONG_USAGE, video2pose3d
 from video2pose3d.cli._progress import Bars
 from video2pose3d.errors import UserError
+from video2pose3d.files import alone_in
 from video2pose3d.networks import Choice, Networks
 from video2pose3d.options import Options
 from video2pose3d.results import Saving, name_of
@@ -309,7 +310,22 @@ def test_several_workers_use_one_choice_of_networks_and_say_it_once(batch, tmp_p
     assert (done.stderr + capfd.readouterr().err).count("networks: mock") == 1
 
 
-def test_ctrl_c_ends_a_batch_with_130_and_what_was_finished(apart, tmp_path):
+def test_two_runs_at_once_do_not_mix_their_files(monkeypatch, tmp_path):
+    monkeypatch.setattr(Networks, "load", lambda options, choice: figures.networks())
+    clip = figures.write_clip(tmp_path / "clip.mp4", frames=4)
+    worker = Worker(Options(), Saving(("npz",), False, False), "replace", partial(Bars, quiet=True))
+    job = Job(str(clip), tmp_path / "out" / "clip")
+    with alone_in(job.folder):
+        outcome = worker.do(job)
+        assert outcome.status == "failed"
+        assert "another run is at work there" in str(outcome.error)
+        assert list(job.folder.iterdir()) == []
+    assert not job.folder.exists()  # nothing came into it
+    assert worker.do(job).status == "done"
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_ends_a_batch_with_130_and_what_was_finished(apart, tmp_path, how):
     for name, grey in (("a", 60), ("b", 120)):
         figures.write_clip(tmp_path / f"{name}.mp4", frames=4, grey=grey)
     out = tmp_path / "out"
@@ -328,7 +344,7 @@ def test_ctrl_c_ends_a_batch_with_130_and_what_was_finished(apart, tmp_path):
     assert process.stderr is not None
     while "in the grey clip" not in (line := process.stderr.readline()):
         assert line, "it ended by itself"
-    process.send_signal(signal.SIGINT)
+    process.send_signal(how)
     stdout, stderr = process.communicate(timeout=60)  # its pipes close when all processes are gone
     assert process.returncode == 130
     assert stderr.strip() == "interrupted: what was finished is kept"

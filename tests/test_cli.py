@@ -134,6 +134,13 @@ def test_json_is_one_document_on_stdout(program, tmp_path):
     assert summary["results"][0]["people"] == 2
 
 
+def test_json_says_what_was_wrong_also_of_the_usage(program):
+    for arguments in (["run"], ["a.mp4", "--fov", "400"], ["run", "a.mp4", "--export", "bhv"]):
+        done = program(*arguments, "--json")
+        assert done.exit_code == 2
+        assert json.loads(done.stdout)["error"]
+
+
 def test_flags_come_from_a_config_and_the_command_line_wins(program, tmp_path):
     clip = figures.write_clip(tmp_path / "clip.mp4")
     config = tmp_path / "flags.toml"
@@ -165,6 +172,59 @@ def test_a_config_says_flags_by_their_own_names(program, tmp_path):
     done = program("export", out / "clip" / "poses.npz", "--config", config, "--overwrite")
     assert done.exit_code == 0, done.output
     assert (out / "clip" / "poses.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("line", "error"),
+    [
+        ("overlay = 3", "'3' is not a valid boolean"),
+        ('no-overlay = "maybe"', "'maybe' is not a valid boolean"),
+        ("fov = true", "'True' is not a valid float"),
+        ("start = 2020-01-01", "'2020-01-01' is not a valid float"),
+    ],
+)
+def test_a_value_of_a_wrong_type_in_a_config_is_wrong_usage(program, tmp_path, line, error):
+    config = tmp_path / "flags.toml"
+    config.write_text(line)
+    done = program("run", "clip.mp4", "--config", config)
+    assert done.exit_code == 2
+    assert error in done.stderr
+
+
+def test_a_config_may_say_values_as_text(program, tmp_path):
+    clip = figures.write_clip(tmp_path / "clip.mp4", frames=4)
+    config = tmp_path / "flags.toml"
+    config.write_text('no-overlay = "false"\nanimation = "no"\nheight = "1.9"\n')
+    done = program(clip, "--config", config, "-o", tmp_path / "out")
+    assert done.exit_code == 0, done.output
+    report = json.loads((tmp_path / "out" / "clip" / "report.json").read_text())
+    assert report["saving"]["overlay"] is True
+    assert report["saving"]["animation"] is False
+    assert report["options"]["height"] == 1.9
+
+
+@pytest.mark.parametrize("call", [["run", ""], ["batch", ""], ["multiview", "", "a.mp4"]])
+def test_an_empty_name_is_not_the_current_folder(program, tmp_path, monkeypatch, call):
+    figures.write_clip(tmp_path / "a.mp4", frames=2)
+    cv2.imwrite(str(tmp_path / "picture.png"), np.zeros((240, 320, 3), np.uint8))
+    monkeypatch.chdir(tmp_path)
+    done = program(*call, "-o", "out")
+    assert done.exit_code == 1
+    assert "an empty name is no video" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes there")
+def test_what_is_no_file_is_never_replaced(program, tmp_path):
+    program(figures.write_clip(tmp_path / "clip.mp4", frames=4), "-o", tmp_path / "out")
+    poses = tmp_path / "out" / "clip" / "poses.npz"
+    os.mkfifo(tmp_path / "pipe")
+    for command in ("lift", "view"):
+        done = program(command, poses, "-o", tmp_path / "pipe", "--overwrite")
+        assert done.exit_code == 1
+        assert "pipe: is no file that can be replaced" in done.stderr
+    assert (tmp_path / "pipe").is_fifo()
+    assert "is no file" in program("view", poses, "-o", "", "--overwrite").stderr
 
 
 @pytest.mark.skipif(os.name == "nt", reason="names are text there")

@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -240,6 +243,24 @@ def test_a_run_without_mediapipe_and_mmpose_asks_for_what_runs(
     for name in ("hrnet", "mediapipe"):  # weights would not help
         with pytest.raises(UserError, match=f"--keypoints {name}: the package .* doctor"):
             networks._find_keypoints(Options(keypoints=name, offline=True))
+
+
+def test_threads_load_networks_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    at_work, most = [], []
+
+    def load(*_: object) -> None:
+        at_work.append(1)
+        time.sleep(0.02)
+        most.append(len(at_work))
+        at_work.pop()
+
+    monkeypatch.setattr(networks.discovery, "load", lambda *_: SimpleNamespace(build=load))
+    monkeypatch.setattr(networks.lifters, "load", load)
+    choice = Choice({"keypoints": "yolo_pose"}, {}, Path("a.pt"), Path("b.pt"), None, Path("c"))
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(lambda _: Networks.load(Options(device="cpu"), choice), range(4)))
+    assert len(most) == 12
+    assert max(most) == 1
 
 
 def _bus() -> np.ndarray:

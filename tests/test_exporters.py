@@ -3,8 +3,11 @@
 import csv
 import dataclasses
 import errno
+import gc
 import io
 import json
+import os
+import sys
 import zipfile
 from pathlib import Path
 
@@ -99,6 +102,16 @@ def test_a_broken_off_file_leaves_the_old_one(tmp_path):
         break_off(OSError(errno.ENOSPC, "No space left on device"))
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="Linux has one")
+def test_a_full_disk_is_told_once(monkeypatch):
+    afterwards = []
+    monkeypatch.setattr(sys, "unraisablehook", afterwards.append)
+    with pytest.raises(OSError, match="No space left"), open("/dev/full", "wb") as full:
+        archives.write(full, {"noise": np.random.default_rng(0).normal(size=100_000)})
+    gc.collect()
+    assert afterwards == []
 
 
 # poses.npz
@@ -254,6 +267,7 @@ def test_npz_with_more_keys_is_read(tmp_path):
         ({"track_ids": np.array([3, 3])}, "two people of one id"),
         ({"joints_world": np.full((2, T, 17, 3), np.nan)}, "joints_world of person 3"),
         ({"timestamps": np.arange(T)[::-1] / 30}, "timestamps"),
+        ({"timestamps": np.repeat(np.arange(T // 2 + 1), 2)[:T] / 15}, "timestamps"),
         ({"timestamps": np.full(T, np.nan)}, "timestamps"),
         ({"fps": np.float64(0)}, "fps is not a rate"),
         ({"fps": np.float64(1e300)}, "fps is not a rate"),

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 from dataclasses import replace
 from fractions import Fraction
 
@@ -162,6 +163,43 @@ def test_files_of_an_earlier_result_do_not_stay_beside_those_of_a_new_one(two_pe
     names = {file.name for file in files}
     assert names == {"poses.npz", "person-1.bvh", "report.json"}
     assert {file.name for file in (tmp_path / "two").iterdir()} == {*names, "notes.txt"}
+
+
+def test_an_unknown_format_leaves_an_earlier_result_as_it_was(two_people, tmp_path):
+    folder = two_people.save(tmp_path, overlay=False, animation=False)[0].parent
+    before = sorted(folder.iterdir())
+    with pytest.raises(UserError, match="'nope' is not an exporter"):
+        two_people.save(tmp_path, exports=["nope"])
+    assert sorted(folder.iterdir()) == before
+
+
+def test_what_a_killed_run_left_half_written_goes_with_the_next_one(two_people, tmp_path):
+    for name in (".0a1b2c3d4e5f.mp4.part", ".poses.npz.0a1b2c3d.part"):
+        (tmp_path / "two").mkdir(exist_ok=True)
+        (tmp_path / "two" / name).touch()
+    files = two_people.save(tmp_path, overlay=False, animation=False)
+    assert set((tmp_path / "two").iterdir()) == set(files)
+
+
+def test_a_result_can_be_sent_to_another_process(two_people, tmp_path):
+    received = pickle.loads(pickle.dumps(two_people))
+    files = received.save(tmp_path, animation=False)
+    assert tmp_path / "two" / "overlay.mp4" in files
+
+
+def test_a_loaded_result_has_its_report_and_keeps_it_when_saved_again(two_people, tmp_path):
+    path = two_people.save(tmp_path, overlay=False, animation=False)[0]
+    report = json.loads((path.parent / "report.json").read_text())
+    loaded = video2pose3d.load(path)
+    assert loaded.report == report
+    loaded.save(tmp_path, exports=["csv"], animation=False)
+    again = json.loads((path.parent / "report.json").read_text())
+    assert again["input"] == report["input"]
+    assert again["people"] == report["people"]
+    assert again["stages"].keys() == report["stages"].keys()
+    other = path.with_name("other.npz")  # by lift, say: the report is not about it
+    path.rename(other)
+    assert video2pose3d.load(other).report == {}
 
 
 def test_saved_poses_load_again(two_people, tmp_path):

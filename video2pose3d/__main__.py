@@ -1,6 +1,7 @@
 """`python -m video2pose3d` and the `video2pose3d` command."""
 
 import os
+import signal
 import sys
 
 
@@ -15,6 +16,9 @@ def main() -> None:
     # A file's name may hold what the terminal's encoding has not; stderr never minds.
     if getattr(sys.stdout, "errors", None) == "strict":
         sys.stdout.reconfigure(errors="backslashreplace")  # pyright: ignore[reportAttributeAccessIssue]
+
+    # Who is asked to end, by a scheduler or `timeout`, tidies up as after Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
     from video2pose3d.cli import video2pose3d
 

@@ -20,8 +20,8 @@ def load(package: str, name: str) -> ModuleType:
     known = names(package)
     if name not in known:
         kind = {
-            "lifters": "lifter", "exporters": "exporter", "keypoints": "keypoint backend",
-            "datasets": "data set",
+            "lifters": "a lifter", "exporters": "an exporter", "keypoints": "a keypoint backend",
+            "datasets": "a data set",
         }  # fmt: skip
-        raise UserError(f"{name!r} is not a {kind[package]}: choose from {', '.join(known)}")
+        raise UserError(f"{name!r} is not {kind[package]}: choose from {', '.join(known)}")
     return importlib.import_module(f"video2pose3d.{package}.{name}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from video2pose3d.errors import UserError
@@ -21,10 +21,12 @@ def replacing(path: Path) -> Iterator[Path]:
     """A name beside `path` to write to, which becomes `path` if the block ends well.
 
     If it doesn't, nothing is left of it and what was at `path` stays. UserError where the folder
-    or the disk refuses.
+    or the disk refuses, and for a folder or a device such as /dev/null.
     """
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
+        if path.exists() and not path.is_file():
+            raise UserError("is no file that can be replaced", path=path, cure="give another name")
+        beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield beside
@@ -36,14 +38,28 @@ def replacing(path: Path) -> Iterator[Path]:
         raise UserError(f"can't be written: {why}", path=path, cure="try another folder") from error
 
 
+def make_folder(folder: Path) -> None:
+    """Make it where it is missing. UserError where that is refused."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot be made ({error.strerror})", path=folder) from error
+
+
+def remove_parts(folder: Path) -> None:
+    """Remove what those who were killed as they wrote left half-written in a folder."""
+    for part in folder.glob(".*.part"):
+        part.unlink(missing_ok=True)
+
+
 @contextmanager
 def alone_in(folder: Path) -> Iterator[None]:
     """Make the folder where it is missing, and keep out all others who ask for it so.
 
-    The system gives it free when the process ends, however it does. Nobody is kept out where the
-    system or the disk knows no locks. UserError where another has it.
+    The system gives it free when the process ends, however it does; left empty, it is removed.
+    Nobody is kept out where the system or the disk knows no locks. UserError where another has it.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     if fcntl is None:
         yield
         return
@@ -56,6 +72,10 @@ def alone_in(folder: Path) -> Iterator[None]:
             raise UserError("another run is at work there", path=folder, cure=cure) from error
         except OSError:
             pass
-        yield
+        try:
+            yield
+        finally:
+            with suppress(OSError):  # there is something in it
+                folder.rmdir()
     finally:
         os.close(place)

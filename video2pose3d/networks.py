@@ -6,6 +6,7 @@ Made once and used for many videos.
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,9 @@ log = logging.getLogger("video2pose3d")
 
 # What `--keypoints auto` downloads when nothing is on disk: each backend's default, best first.
 _WORTH_A_DOWNLOAD = ("hrnet", "swin", "yolo_pose")
+
+# Threads share what loading changes for a moment: which classes torch unpickles, the environment.
+_ONE_AT_A_TIME = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -127,15 +131,16 @@ class Networks:
         estimator = discovery.load("keypoints", keypoints)
         # One network that does both runs once a frame, not twice.
         twice = finder == keypoints == "mediapipe"
-        return cls(
-            device=device,
-            detector=discovery.load("detectors", finder).build(choice.detector, device),
-            keypoints=None if twice else estimator.build(choice.keypoints, device),
-            relation=None if choice.relation is None else relate.load(choice.relation, device),
-            lifter=lifters.load(choice.lifter, device),
-            names=choice.names,
-            weights=list(choice.weights.values()),
-        )
+        with _ONE_AT_A_TIME:
+            return cls(
+                device=device,
+                detector=discovery.load("detectors", finder).build(choice.detector, device),
+                keypoints=None if twice else estimator.build(choice.keypoints, device),
+                relation=None if choice.relation is None else relate.load(choice.relation, device),
+                lifter=lifters.load(choice.lifter, device),
+                names=choice.names,
+                weights=list(choice.weights.values()),
+            )
 
 
 def choose_device(device: str) -> str:

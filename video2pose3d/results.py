@@ -15,6 +15,7 @@ from typing_extensions import Self
 from video2pose3d import discovery
 from video2pose3d.errors import UserError
 from video2pose3d.exporters import npz
+from video2pose3d.files import make_folder, remove_parts
 from video2pose3d.render import animation, overlay, viewer
 from video2pose3d.report import Clock, as_json, files_of, read_report, write_report
 from video2pose3d.structures import Scene
@@ -80,11 +81,14 @@ class Result(Scene):
         Returns the files, report.json last: where it lies, everything else lies too. What an
         earlier result wrote there and this one has not is removed.
         """
-        _make(folder)
+        formats = tuple(dict.fromkeys(("npz", *saving.exports)))
+        for name in formats:  # an unknown one is told before anything is touched
+            discovery.load("exporters", name)
+        make_folder(folder)
+        remove_parts(folder)
         former = files_of(read_report(folder))
         (folder / "report.json").unlink(missing_ok=True)
         with self.clock.stage("export"):
-            formats = tuple(dict.fromkeys(("npz", *saving.exports)))
             files = export(self, folder, formats, overwrite=True)
         if self.people:
             files += self.draw(folder, saving, progress)
@@ -92,7 +96,10 @@ class Result(Scene):
             **self.report,
             "saving": as_json(saving),
             "files": [file.name for file in files],
-            "stages": self.clock.summary(len(self.timestamps)),
+            "stages": {
+                **self.report.get("stages", {}),
+                **self.clock.summary(len(self.timestamps)),
+            },
         }
         files.append(write_report(report, folder))
         for stale in former - {file.name for file in files}:
@@ -142,9 +149,12 @@ def without_ending(path: Path) -> Path:
 
 
 def load(path: str | os.PathLike[str]) -> Result:
-    """A saved poses.npz, to look at, export or render. UserError for a file that is none."""
+    """A saved poses.npz, to look at, export or render, with the report beside it, if that is its
+    own. UserError for a file that is none."""
     path = Path(path)
-    return Result.of(npz.read(path), path.absolute().parent.name, None, {}, Clock())
+    beside = read_report(path.parent)
+    report = beside if beside is not None and path.name in files_of(beside) else {}
+    return Result.of(npz.read(path), path.absolute().parent.name, None, report, Clock())
 
 
 def export(
@@ -168,7 +178,7 @@ def render(
     progress: Progress = quiet,
 ) -> list[Path]:
     """The animation of a scene, and the overlay on its clip; returns the files."""
-    _make(folder)
+    make_folder(folder)
     files = [folder / "animation.mp4"]
     if clip is not None:
         if clip.size != scene.image_size:
@@ -210,13 +220,6 @@ def view(result: Result, path: Path, *, overwrite: bool = False) -> Path:
     if not overwrite:
         _refuse([path])
     return viewer.write(result, path, result.name)
-
-
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"cannot be made ({error.strerror})", path=folder) from error
 
 
 def _refuse(files: Iterable[Path]) -> None:

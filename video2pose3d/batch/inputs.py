@@ -86,6 +86,8 @@ def _listed(source: str) -> list[tuple[Path, Path]]:
 
 def _matched(source: str) -> list[tuple[Path, Path]]:
     """Those of a folder or a glob; a file is itself, also where there is none."""
+    if not source:  # a script's unset variable, not the current folder
+        raise UserError("an empty name is no video", cure="give a folder, glob or @list.txt")
     path = Path(source)
     if path.is_dir():
         return [(p, p.relative_to(path)) for p in _videos_below(path)]

@@ -100,7 +100,10 @@ def _serve(connection: Connection, make: Callable[[], Worker]) -> None:
             answer = worker.do(job)
         except UserError as error:  # the networks cannot be had
             answer = error
-        connection.send(answer)
+        try:
+            connection.send(answer)
+        except OSError:  # who asked is dead
+            return
 
 
 def _cause(exit_code: int | None) -> str:

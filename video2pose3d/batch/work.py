@@ -17,6 +17,7 @@ from typing import Literal
 from video2pose3d import pipeline
 from video2pose3d.batch.inputs import Job
 from video2pose3d.errors import UserError
+from video2pose3d.files import alone_in
 from video2pose3d.networks import Choice, Networks
 from video2pose3d.options import Options
 from video2pose3d.report import as_json, content_hash, files_of, read_report
@@ -107,7 +108,8 @@ class Worker:
 
     def _process(self, job: Job, clip: Video, networks: Networks, begun: float) -> Outcome:
         try:
-            with self.bars(job.folder.name) as progress:
+            # Two runs at once would mix their files.
+            with alone_in(job.folder), self.bars(job.folder.name) as progress:
                 result = pipeline.process(clip, networks, self.options, progress=progress)
                 files = result.write(job.folder, self.saving, progress=progress)
         except UserError as error:

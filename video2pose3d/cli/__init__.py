@@ -10,6 +10,7 @@ import json
 import logging
 import sys
 import traceback
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -66,16 +67,22 @@ class Program(click.Group):
             status = super().main(*args, standalone_mode=False, **kwargs)
         except click.ClickException as error:
             error.show()
+            _answer(error.format_message(), given)
             status = WRONG_USAGE
         except UserError as error:
             say_error(error)
-            if "--json" in given:
-                click.echo(json.dumps({"error": str(error)}))
+            _answer(str(error), given)
             status = NOTHING_DONE
         except (click.Abort, KeyboardInterrupt):
             click.echo("interrupted: what was finished is kept", err=True)
             status = INTERRUPTED
         sys.exit(status if isinstance(status, int) else 0)
+
+
+def _answer(error: str, given: Sequence[str]) -> None:
+    """An error as the JSON that was asked for, too."""
+    if "--json" in given:
+        click.echo(json.dumps({"error": error}))
 
 
 def counted(number: int | None, one: str, many: str) -> str:

@@ -51,10 +51,14 @@ def _read_config(ctx: click.Context, _: click.Parameter, path: Path | None) -> N
     defaults = {}
     for key, value in values.items():
         option = known[key]
+        # As text, as on the command line: it is held to the flag's type, whatever TOML made of it.
         if f"--{key}" in option.secondary_opts:
-            value = not value
-        elif isinstance(value, list) and not option.multiple:
-            value = ",".join(map(str, value))
+            value = not option.type.convert(str(value), option, ctx)
+        elif isinstance(value, list):
+            value = [str(item) for item in value]
+            value = value if option.multiple else ",".join(value)
+        else:
+            value = str(value)
         defaults[option.name] = value
     ctx.default_map = {**(ctx.default_map or {}), **defaults}
 

@@ -72,7 +72,7 @@ def write_file(scene: Scene, path: Path) -> Path:
     """Write a poses.npz under a name of one's own."""
     with replacing(path) as beside, beside.open("wb") as file:
         # Poses hardly shrink (12 %), but the many frames where a passer-by is absent vanish.
-        np.savez_compressed(file, **_arrays(scene))  # pyright: ignore[reportArgumentType]
+        archives.write(file, _arrays(scene))
     return path
 
 
@@ -271,8 +271,8 @@ def _check_clip(clip: dict[str, np.ndarray], path: Path) -> None:
     wrong = {
         "joint_names are not Human3.6M's 17": clip["joint_names"].tolist() != [*H36M17.labels],
         "holds no frames": not frames,
-        "timestamps go back in time": not (
-            np.isfinite(times).all() and (np.diff(times) >= 0).all()
+        "timestamps do not go forward": not (
+            np.isfinite(times).all() and (np.diff(times) > 0).all()
         ),
         "fps is not a rate": not 0 < clip["fps"] <= _MAX_FPS,
         # Else a file of a constant rate would lack frames, or have more than memory holds.

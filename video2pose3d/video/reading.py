@@ -60,6 +60,8 @@ class Video:
         end: float | None = None,
         sequence_fps: float | None = None,
     ) -> None:
+        if not str(path):  # a script's unset variable: Path("") would be the current folder
+            raise UserError("an empty name is no video", cure="give a file or a folder")
         self.path = Path(str(path))
         self.start, self.end = start or 0.0, math.inf if end is None else end
         if not 0 <= self.start < self.end:
@@ -79,7 +81,6 @@ class Video:
         self._aspect = Fraction(1)  # of a pixel, width / height
         self._times: list[float] = []  # as stored; mended in `timestamps`
         self._final: np.ndarray | None = None  # timestamps, once the clip has been read
-        self._reformatter = VideoReformatter()
         self._turned: dict[int, tuple[bool, bool, bool]] = {}  # of this stream; see `_turns`
 
         if isinstance(path, int) or (re.fullmatch("[0-9]", str(path)) and not self.path.exists()):
@@ -115,10 +116,11 @@ class Video:
         first, frames = self._begun or (None, self._cut())
         self._begun = None
         self._times = times = []
+        reformatter = VideoReformatter()  # not kept: a video that was read can be pickled
         try:
             for seconds, frame in chain([first] if first else [], frames):
                 times.append(seconds)
-                yield self._upright(frame)
+                yield self._upright(frame, reformatter)
         finally:
             frames.close()
         if self._final is None:
@@ -292,7 +294,7 @@ class Video:
             width, height = frame.width, frame.height
         return (height, width) if self._turns(frame)[0] else (width, height)
 
-    def _upright(self, frame: av.VideoFrame) -> np.ndarray:
+    def _upright(self, frame: av.VideoFrame, reformatter: VideoReformatter) -> np.ndarray:
         """RGB uint8 (H, W, 3) as a player shows it."""
         if self._upright_size(frame) != self.size:
             self._warn("pictures change size on the way: brought to that of the first")
@@ -300,7 +302,7 @@ class Video:
         width, height = self.size[::-1] if swap else self.size
         # As players do, take untagged HD for BT.709; untagged SD stays BT.601, FFmpeg's default.
         untagged_hd = frame.colorspace == 2 and (frame.width >= 1280 or frame.height > 576)
-        image = self._reformatter.reformat(
+        image = reformatter.reformat(
             frame,
             width,
             height,
