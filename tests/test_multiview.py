@@ -18,6 +18,7 @@ from video2pose3d.cli import video2pose3d as program
 from video2pose3d.datasets.mocap import Mocap
 from video2pose3d.errors import UserError
 from video2pose3d.exporters import npz
+from video2pose3d.files import alone_in
 from video2pose3d.motion import bones
 from video2pose3d.multiview import (
     Sighted,
@@ -619,3 +620,11 @@ def test_a_rig_without_a_calibration_has_no_way_back_into_one(tmp_path):
     for one, there in ((scene, True), (own, False)):
         with np.load(npz.write_file(one, tmp_path / "poses.npz"), allow_pickle=False) as poses:
             assert ("world_from_calibration" in poses) == there
+
+
+def test_two_runs_never_share_a_folder(tmp_path):
+    clips = [str(tmp_path / "a.mp4"), str(tmp_path / "b.mp4")]
+    with alone_in(tmp_path / "out" / "a"):
+        ended = CliRunner().invoke(program, ["multiview", *clips, "-o", str(tmp_path / "out")])
+    assert ended.exit_code == 1
+    assert "another run is at work there" in ended.stderr

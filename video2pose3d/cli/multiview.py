@@ -97,6 +97,7 @@ def command(
     """
     from video2pose3d import multiview
     from video2pose3d.errors import UserError
+    from video2pose3d.files import alone_in
     from video2pose3d.results import Saving, check_folder, name_of
 
     options = _options.choose(values)
@@ -106,7 +107,7 @@ def command(
     check_folder(folder, *map(Path, clips))
     keep_flat()
     saving = Saving(values["exports"], values["overlay"], values["animation"], values["viewer"])
-    with Bars(folder.name, quiet=values["quiet"]) as progress:
+    with alone_in(folder), Bars(folder.name, quiet=values["quiet"]) as progress:
         result = multiview.run(
             clips,
             calibration,
