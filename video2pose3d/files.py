@@ -56,9 +56,11 @@ def remove_parts(folder: Path) -> None:
 def alone_in(folder: Path) -> Iterator[None]:
     """Make the folder where it is missing, and keep out all others who ask for it so.
 
-    The system gives it free when the process ends, however it does; left empty, it is removed.
-    Nobody is kept out where the system or the disk knows no locks. UserError where another has it.
+    The system gives it free when the process ends, however it does. What was made and stayed empty
+    is removed. Nobody is kept out where the system or the disk knows no locks. UserError where
+    another has it.
     """
+    made = [one for one in (folder, *folder.parents) if not one.exists()]
     make_folder(folder)
     if fcntl is None:
         yield
@@ -76,6 +78,7 @@ def alone_in(folder: Path) -> Iterator[None]:
             yield
         finally:
             with suppress(OSError):  # there is something in it
-                folder.rmdir()
+                for one in made:
+                    one.rmdir()
     finally:
         os.close(place)
