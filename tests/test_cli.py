@@ -126,6 +126,25 @@ def test_wrong_usage_is_2(program, tmp_path):
     ).stderr.replace("\n", " ")
 
 
+def test_a_command_that_does_not_come_first_is_named(program, tmp_path, monkeypatch):
+    done = program("-q", "doctor")
+    assert done.exit_code == 2
+    assert "doctor is a command, which comes first: video2pose3d doctor" in done.stderr
+    monkeypatch.chdir(tmp_path)  # but a file may have such a name
+    figures.write_clip(tmp_path / "clip.mp4", people=1).rename(tmp_path / "view")
+    assert program("--no-overlay", "--no-animation", "-q", "view").exit_code == 0
+
+
+def test_json_answers_whom_was_interrupted(program, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(evaluate.command, "callback", interrupted)
+    done = program("evaluate", "h36m", "--json")
+    assert done.exit_code == 130
+    assert json.loads(done.stdout) == {"error": "interrupted"}
+
+
 def test_json_is_one_document_on_stdout(program, tmp_path):
     clip = figures.write_clip(tmp_path / "clip.mp4", people=2)
     done = program(clip, "-o", tmp_path / "out", "--json", "--no-overlay", "--no-animation")

@@ -109,7 +109,7 @@ def test_a_full_disk_is_told_once(monkeypatch):
     afterwards = []
     monkeypatch.setattr(sys, "unraisablehook", afterwards.append)
     with pytest.raises(OSError, match="No space left"), open("/dev/full", "wb") as full:
-        archives.write(full, {"noise": np.random.default_rng(0).normal(size=100_000)})
+        archives.write_into(full, {"noise": np.random.default_rng(0).normal(size=100_000)})
     gc.collect()
     assert afterwards == []
 

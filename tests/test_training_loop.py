@@ -16,7 +16,7 @@ from video2pose3d import discovery, lifters
 from video2pose3d.errors import UserError
 from video2pose3d.files import alone_in
 from video2pose3d.skeletons import H36M17, HUMANEVA15
-from video2pose3d.training import hooks, loop, optimisers
+from video2pose3d.training import hooks, loop, optimisers, precision
 from video2pose3d.training.config import Data, Optimiser, Schedule, Stage, TrainingConfig
 from video2pose3d.training.loop import train
 from video2pose3d.training.publishing import publish
@@ -120,7 +120,8 @@ def test_six_steps_are_three_and_three(folder, config):
 
 
 def test_two_batches_a_step_are_one_of_both(folder, benchmark, monkeypatch):
-    monkeypatch.setattr(loop, "half_is_faster", lambda device: False)  # its rounding is visible
+    # Its rounding is visible.
+    monkeypatch.setattr(precision, "half_is_faster", lambda device: False)
     benchmark(train=[sequence(64)])
     settings = Optimiser(1e-3)
     config = TrainingConfig(
@@ -152,7 +153,7 @@ def test_poses_are_not_rounded_where_the_network_is_in_bfloat16(monkeypatch):
         def forward(self, x):
             return self.head(self.represent(x))
 
-    monkeypatch.setattr(loop, "half_is_faster", lambda device: True)
+    monkeypatch.setattr(precision, "half_is_faster", lambda device: True)
     task = loop.Lifting(Still(), {"position": 1.0}, H36M17)
     truth = torch.full((1, 4, 17, 3), 0.9876)
     assert task(torch.randn(1, 4, 17, 3), truth, torch.ones(1, 4))["position_loss"] < 1e-6

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from video2pose3d import unpickling
 from video2pose3d.errors import UserError
+from video2pose3d.files import replacing
 
 # An hour of ten people at 60 fps unpacks to 1.6 GB.
 _MOST_BYTES = 4 * 2**30
@@ -46,12 +48,18 @@ def read(path: Path, keys: Iterable[str], *, objects: bool = False) -> dict[str,
         raise UserError("is not an npz file, or damaged", path=path) from error
 
 
-def write(file: BinaryIO, arrays: Mapping[str, np.ndarray]) -> None:
-    """An npz, compressed. NumPy's own writer says more than the error when the disk is full."""
+def write(path: Path, arrays: Mapping[str, ArrayLike]) -> None:
+    """An npz, compressed, whole or not at all; UserError where the disk refuses."""
+    with replacing(path) as part, part.open("wb") as file:
+        write_into(file, arrays)
+
+
+def write_into(file: BinaryIO, arrays: Mapping[str, ArrayLike]) -> None:
+    """The same. NumPy's own writer says more than the error when the disk is full."""
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         for key, array in arrays.items():
             with archive.open(f"{key}.npy", "w", force_zip64=True) as member:
-                np.lib.format.write_array(member, array, allow_pickle=False)
+                np.lib.format.write_array(member, np.asarray(array), allow_pickle=False)
 
 
 def as_type(array: np.ndarray, dtype: type, key: str, path: Path) -> np.ndarray:

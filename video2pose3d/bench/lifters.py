@@ -21,7 +21,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from video2pose3d import discovery, lifters, weights
-from video2pose3d.training.loop import half_is_faster
+from video2pose3d.training.precision import half_is_faster
 
 FRAMES = (27, 81, 243)  # T of the papers
 SIZES = ("small", "base")  # of each lifter's VARIANTS; the others are ablations or other T

@@ -75,6 +75,7 @@ class Program(click.Group):
             status = NOTHING_DONE
         except (click.Abort, KeyboardInterrupt):
             click.echo("interrupted: what was finished is kept", err=True)
+            _answer("interrupted", given)
             status = INTERRUPTED
         sys.exit(status if isinstance(status, int) else 0)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from video2pose3d.cli import _options, _work
+from video2pose3d.cli import COMMANDS, _options, _work
 
 
 @click.command("run")
@@ -35,6 +35,9 @@ def command(inputs: tuple[str, ...], output: Path, **values: Any) -> int:  # fmt
     """
     from video2pose3d.batch.inputs import name_results, place_inputs
 
+    for name in inputs:
+        if name in COMMANDS and not Path(name).exists():
+            raise click.UsageError(f"{name} is a command, which comes first: video2pose3d {name}")
     options = _options.choose(values)
     jobs = name_results(place_inputs(inputs), output)
     when_there = "replace" if values["overwrite"] else "refuse"

@@ -83,16 +83,15 @@ class Mocap:
 
     def write(self, path: Path) -> None:
         """An npz that `read` reads, such as the train.npz of a training's data folder."""
+        arrays = {
+            "positions": self.positions,
+            "clip_start": self.start,
+            "clip_length": self.length,
+            "source": self.source,
+            "fps": np.float32(self.fps),
+        }
         texts = {key: getattr(self, key.removeprefix("clip_")) for key in _NAMES}
-        np.savez_compressed(
-            path,
-            positions=self.positions,
-            clip_start=self.start,
-            clip_length=self.length,
-            source=self.source,
-            fps=np.float32(self.fps),
-            **texts,
-        )
+        archives.write(path, arrays | texts)
 
     def take(self, clips: np.ndarray) -> Mocap:
         """Some of the clips, by their numbers; the positions stay as they are."""

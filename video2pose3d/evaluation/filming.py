@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from video2pose3d import archives
 from video2pose3d.datasets.mocap import Mocap
 from video2pose3d.evaluation import detector
 from video2pose3d.geometry import project
@@ -152,14 +153,14 @@ def dump(sequences: list[Sequence], folder: Path) -> list[Path]:
         name = re.sub(r"[^\w.-]+", "_", f"{s.number:03}_{s.clip or s.source}")
         for kind, keypoints in s.keypoints.items():
             files.append(folder / f"{name}.{kind}.npz")
-            np.savez_compressed(
-                files[-1],
-                keypoints_2d=keypoints.xy,
-                scores_2d=keypoints.scores,
-                image_size=np.array(keypoints.image_size),
-                fps=np.float64(keypoints.fps),
-                skeleton=np.array(keypoints.skeleton.name),
-            )
+            arrays = {
+                "keypoints_2d": keypoints.xy,
+                "scores_2d": keypoints.scores,
+                "image_size": keypoints.image_size,
+                "fps": keypoints.fps,
+                "skeleton": keypoints.skeleton.name,
+            }
+            archives.write(files[-1], arrays)
         files.append(folder / f"{name}.truth.npz")
-        np.savez_compressed(files[-1], camera=s.joints.astype(np.float32), K=CAMERA.K)
+        archives.write(files[-1], {"camera": s.joints.astype(np.float32), "K": CAMERA.K})
     return files

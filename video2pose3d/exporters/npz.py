@@ -13,7 +13,6 @@ import numpy as np
 from video2pose3d import archives
 from video2pose3d.errors import UserError
 from video2pose3d.exporters._fields import COORDINATE_SYSTEM, PER_FRAME, SCHEMA_VERSION, UNITS
-from video2pose3d.files import replacing
 from video2pose3d.skeletons import H36M17
 from video2pose3d.structures import Camera, Keypoints2D, Person, Poses3D, Rig, Scene, Track
 
@@ -70,9 +69,7 @@ def write(scene: Scene, folder: Path) -> list[Path]:
 
 def write_file(scene: Scene, path: Path) -> Path:
     """Write a poses.npz under a name of one's own."""
-    with replacing(path) as beside, beside.open("wb") as file:
-        # Poses hardly shrink (12 %), but the many frames where a passer-by is absent vanish.
-        archives.write(file, _arrays(scene))
+    archives.write(path, _arrays(scene))
     return path
 
 

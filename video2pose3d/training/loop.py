@@ -22,6 +22,7 @@ from video2pose3d.training.batches import Batches
 from video2pose3d.training.config import RunConfig, TrainingConfig
 from video2pose3d.training.hooks import Checkpoints, Rate, Reports, make_average
 from video2pose3d.training.optimisers import make_optimiser
+from video2pose3d.training.precision import autocast
 from video2pose3d.training.publishing import begin_with
 from video2pose3d.training.runner import join, make_runner, part, processes
 from video2pose3d.training.validation import Watch, read
@@ -47,19 +48,6 @@ class Lifting(BaseModel):
         estimate = self.lifter.head(E.float())  # bfloat16 rounds a metre to 4 mm
         terms = losses.terms(estimate, targets, weights, self.W, self.factors)
         return {f"{name}_loss": value for name, value in terms.items()}
-
-
-def autocast(device: torch.device) -> torch.autocast:
-    """bfloat16 inside, where it is the faster."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=half_is_faster(device))
-
-
-def half_is_faster(device: torch.device) -> bool:
-    """Whether bfloat16 has instructions of its own there; without them it is 100 times slower."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    can = getattr(torch.cpu, "get_capabilities", dict)()  # not in every torch from 2.10 on
-    return any(can.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
 
 
 def train(

@@ -9,19 +9,19 @@ import torch
 from torch import nn
 
 from video2pose3d.training.config import Optimiser
+from video2pose3d.training.muon import Muon
 
 
 class MuonWithAdamW(torch.optim.Optimizer):
     """Muon for matrices and AdamW for the others, as one optimiser.
 
-    Muon (K. Jordan 2024) learns more from as many steps, where steps are what is scarce; its
-    update is scaled to AdamW's, so that one learning rate serves both.
+    Muon learns more from as many steps, where steps are what is scarce.
     """
 
     def __init__(self, matrices: list[nn.Parameter], others: list[nn.Parameter], **common: Any):
         super().__init__(matrices + others, common)
         self.parts = (
-            torch.optim.Muon(matrices, adjust_lr_fn="match_rms_adamw", **common),
+            Muon(matrices, **common),
             torch.optim.AdamW(others, **common),
         )
         self._share()

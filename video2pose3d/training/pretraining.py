@@ -29,7 +29,8 @@ from torch import Tensor, nn
 from video2pose3d.errors import UserError
 from video2pose3d.training.batches import read_batches
 from video2pose3d.training.config import Pretraining, TrainingConfig
-from video2pose3d.training.loop import autocast, new_lifter, per_step, ready, run
+from video2pose3d.training.loop import new_lifter, per_step, ready, run
+from video2pose3d.training.precision import autocast
 from video2pose3d.training.publishing import backbone
 from video2pose3d.training.runner import bare, join
 
