@@ -365,6 +365,28 @@ def test_lift_export_and_render(program, tmp_path):
     assert (tmp_path / "made" / "animation.mp4").exists()
 
 
+def test_what_was_made_of_a_result_goes_when_it_is_replaced(program, tmp_path):
+    clip = figures.write_clip(tmp_path / "clip.mp4", people=1)
+    bare = (clip, "-o", tmp_path / "out", "--no-overlay", "--no-animation")
+    assert program(*bare).exit_code == 0
+    folder = tmp_path / "out" / "clip"
+    whole = {file.name for file in folder.iterdir()}
+    (folder / "notes.txt").write_text("the user's own")
+    poses = folder / "poses.npz"
+    assert program("view", poses).exit_code == 0
+    assert program("export", poses, "--format", "glb,csv").exit_code == 0
+    assert program("export", poses, "--format", "bvh", "-o", tmp_path / "else").exit_code == 0
+    assert program("render", poses).exit_code == 0
+    more = {"notes.txt", "viewer.html", "person-1.glb", "poses.csv", "animation.mp4"}
+    assert {file.name for file in folder.iterdir()} == whole | more
+    listed = json.loads((folder / "report.json").read_text())["files"]
+    assert {*listed, "report.json", "notes.txt"} == whole | more
+    assert len(listed) == len(set(listed))
+    assert program(*bare, "--overwrite").exit_code == 0
+    assert {file.name for file in folder.iterdir()} == whole | {"notes.txt"}
+    assert (tmp_path / "else" / "person-1.bvh").exists()
+
+
 def test_export_says_of_which_formats_there_is_no_file_as_nobody_is_there(program, tmp_path):
     poses = npz.write_file(scenes.scene(), tmp_path / "poses.npz")
     done = program("export", poses, "--format", "json,bvh,trc")

@@ -150,6 +150,22 @@ def files_of(report: dict[str, Any] | None) -> set[str]:
     return {name for name in names if isinstance(name, str) and name == Path(name).name}
 
 
+def list_files(files: Iterable[Path], poses: Path) -> None:
+    """Add files that were made from a result's poses, and beside them, to its report.
+
+    So they go when the result is replaced. Those that lie elsewhere are no part of it, and poses
+    that no report lists are no result's.
+    """
+    folder = poses.parent
+    report = read_report(folder)
+    listed = files_of(report)
+    beside = {
+        file.name for file in files if os.path.realpath(file.parent) == os.path.realpath(folder)
+    }
+    if report is not None and poses.name in listed and beside - listed:
+        write_report({**report, "files": [*report["files"], *sorted(beside - listed)]}, folder)
+
+
 def finite(value: Any) -> Any:
     """The same with null for numbers that JSON does not know (nan)."""
     if isinstance(value, float):

@@ -38,10 +38,12 @@ def command(
 ) -> None:  # fmt: skip
     """Other formats from a saved poses.npz."""
     from video2pose3d import results
+    from video2pose3d.report import list_files
 
     scene = results.load(poses)
     folder = output or poses.parent
     files = results.export(scene, folder, formats, overwrite=overwrite)
+    list_files(files, poses)
     without = [name for name in formats if not any(f.suffix == f".{name}" for f in files)]
     if without:
         names = ", ".join(without)

@@ -38,6 +38,7 @@ def command(
     """Overlay and animation from a saved poses.npz."""
     from video2pose3d import pipeline, results
     from video2pose3d.options import Options
+    from video2pose3d.report import list_files
 
     scene = results.load(poses)
     source = None if clip is None else pipeline.open_clip(clip, Options(start=start, fps=fps))
@@ -45,6 +46,7 @@ def command(
         files = results.render(
             scene, output or poses.parent, clip=source, overwrite=overwrite, progress=progress
         )
+    list_files(files, poses)
     if values["as_json"]:
         click.echo(json.dumps({"files": [str(file) for file in files]}, indent=2))
     elif not values["quiet"]:

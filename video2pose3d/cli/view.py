@@ -29,9 +29,11 @@ def command(poses: Path, output: Path | None, overwrite: bool, **values: Any) ->
     The page is one file and needs no network: open it by a double click, or send it to somebody.
     """
     from video2pose3d import results
+    from video2pose3d.report import list_files
 
     result = results.load(poses)
     file = results.view(result, output or poses.parent / "viewer.html", overwrite=overwrite)
+    list_files([file], poses)
     if values["as_json"]:
         click.echo(json.dumps({"files": [str(file)]}, indent=2))
     elif not values["quiet"]:
