@@ -74,9 +74,8 @@ class Program(click.Group):
             _answer(str(error), given)
             status = NOTHING_DONE
         except (click.Abort, KeyboardInterrupt):
-            click.echo("interrupted: what was finished is kept", err=True)
+            status = say_interrupted()
             _answer("interrupted", given)
-            status = INTERRUPTED
         sys.exit(status if isinstance(status, int) else 0)
 
 
@@ -89,6 +88,12 @@ def _answer(error: str, given: Sequence[str]) -> None:
 def counted(number: int | None, one: str, many: str) -> str:
     """1 person, 2 people, no person."""
     return f"{number or 'no'} {many if number and number > 1 else one}"
+
+
+def say_interrupted() -> int:
+    """One line on stderr; the exit status."""
+    click.echo("interrupted: what was finished is kept", err=True)
+    return INTERRUPTED
 
 
 def say_error(error: UserError) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from video2pose3d.cli import NOTHING_DONE, SOME_FAILED, _options, counted
+from video2pose3d.cli import NOTHING_DONE, SOME_FAILED, _options, counted, say_interrupted
 from video2pose3d.cli._memory import keep_flat
 from video2pose3d.cli._progress import Bars
 from video2pose3d.options import Options
@@ -23,10 +23,7 @@ if TYPE_CHECKING:
 
 
 def tell(outcomes: Iterable[Outcome], values: dict[str, Any]) -> int:
-    """Say how each job ended, as it ends, and sum up; the exit status.
-
-    An interruption is told as all else, and then raised.
-    """
+    """Say how each job ended, as it ends, and sum up, also if interrupted; the exit status."""
     told: list[Outcome] = []
     try:
         for outcome in outcomes:
@@ -34,7 +31,7 @@ def tell(outcomes: Iterable[Outcome], values: dict[str, Any]) -> int:
             _say(outcome, values)
     except KeyboardInterrupt:
         _sum_up(told, values)
-        raise
+        return say_interrupted()
     return _sum_up(told, values)
 
 
