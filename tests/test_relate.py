@@ -456,9 +456,11 @@ def test_a_config_that_is_none_is_refused(folder, old, new):
         pose_relation.PoseRelationConfig.read(path)
 
 
-def test_the_shipped_config_is_the_shipped_network():
-    config = pose_relation.PoseRelationConfig.read("pose_relation_mocap")
+@pytest.mark.parametrize("name", ["pose_relation_mocap", "pose_relation_lifted"])
+def test_the_shipped_configs_are_of_the_shipped_network(name):
+    config = pose_relation.PoseRelationConfig.read(name)
     assert config.network() == relate.Config()
+    assert (config.lifted is not None) == (name == "pose_relation_lifted")
     assert "mocap.cs.cmu.edu" in config.about["notice"]
 
 

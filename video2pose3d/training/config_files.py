@@ -25,7 +25,9 @@ def task_of(name: str | Path) -> str:
 def shipped(*tasks: str) -> list[str]:
     """The names of the package's own configs of some tasks, or of all, sorted."""
     return sorted(
-        p.stem for p in CONFIGS.glob("*.toml") if not tasks or _toml(p).get("task", LIFT) in tasks
+        p.stem
+        for p in CONFIGS.glob("*.toml")
+        if not tasks or read_table(p).get("task", LIFT) in tasks
     )
 
 
