@@ -36,9 +36,10 @@ class Muon(torch.optim.Optimizer):
                     alike[parameter.shape].append(parameter)
             for (A, B), matrices in alike.items():
                 updates = orthogonal(torch.stack([self._update(matrix) for matrix in matrices]))
-                torch._foreach_mul_(matrices, 1 - group["lr"] * group["weight_decay"])
-                scale = 0.2 * max(A, B) ** 0.5
-                torch._foreach_add_(matrices, list(updates), alpha=-group["lr"] * scale)
+                decay = group["lr"] * group["weight_decay"]
+                step = 0.2 * group["lr"] * max(A, B) ** 0.5
+                for matrix, update in zip(matrices, updates, strict=True):
+                    matrix.mul_(1 - decay).sub_(update, alpha=step)
 
     def _update(self, matrix: Tensor) -> Tensor:
         """Its gradient with momentum, (A, B)."""
