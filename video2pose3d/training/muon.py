@@ -1,4 +1,4 @@
-"""Muon, an optimiser for matrices: each step turns all that it turns by about the same angle.
+"""Muon, an optimiser for matrices: its step is as long in each singular direction of a gradient.
 
 K. Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024; its update scaled
 to AdamW's as in J. Liu et al., "Muon is Scalable for LLM Training", 2025, eq. 4, so that one
