@@ -80,9 +80,8 @@ def lifter_input(xy: Tensor, scores: Tensor) -> Tensor:
 
     Seen from the virtual camera of the keypoints before they were mended.
     """
-    there = (scores > 0).any(dim=-1, keepdim=True)
-    scores = torch.where((scores == 0) & there, relate.FILLED, scores).unsqueeze(-1)
-    return torch.cat([xy.clamp(-FAR, FAR) * (scores > 0), scores], dim=-1)
+    filled = torch.from_numpy(relate.filled(scores.cpu().numpy())).to(xy).unsqueeze(-1)
+    return torch.cat([xy.clamp(-FAR, FAR) * (filled > 0), filled], dim=-1)
 
 
 def _apart(values: Tensor) -> Tensor:
