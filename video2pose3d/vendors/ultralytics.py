@@ -22,7 +22,6 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from torchvision.ops import nms
 
 from video2pose3d.errors import UserError
 
@@ -152,6 +151,8 @@ class YOLO:
         centre, half = rows[:, :2], rows[:, 2:4] / 2
         boxes = torch.cat([centre - half, centre + half], dim=1)
         score = rows[:, 4 + self._person]
+        from torchvision.ops import nms  # a second and a half to import, before the first error
+
         keep = nms(boxes, score, _NMS_IOU)
         keypoints = rows[keep, 4 + self._classes :]
         return torch.cat([boxes[keep], score[keep, None], keypoints], dim=1)
