@@ -13,13 +13,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from video2pose3d import lifters, relate
 from video2pose3d.datasets.mocap import Mocap
 from video2pose3d.evaluation.filming import CAMERA, KINDS, pieces
-from video2pose3d.evaluation.scores import Errors, Table, mean
+from video2pose3d.evaluation.scores import Score, Table
 from video2pose3d.skeletons import H36M17
 from video2pose3d.structures import Keypoints2D
 from video2pose3d.training.cameras import Cameras
@@ -29,8 +30,8 @@ from video2pose3d.training.recipe import Recipe
 VIEWS = 1, 2, 4, 8
 SEQUENCES = 24  # of the benchmark
 COLUMNS = (
-    "median mm", "mended", "change %", "mean mm", "mended", "change %", "median px", "mended",
-    "unseen, mm", "MPJPE", "mended", "P-MPJPE", "mended", "velocity", "mended",
+    "median mm", "median %", "mean mm", "mean %", "median px", "unseen mm",
+    "MPJPE", "N-MPJPE", "P-MPJPE", "velocity",
 )  # fmt: skip
 
 
@@ -56,29 +57,28 @@ def evaluate(
     *,
     limit: int | None = SEQUENCES,
 ) -> Table:
-    """Errors of 2D keypoints that were seen, before and after, in mm at the person and in px.
+    """Errors of 2D keypoints that were seen, in mm at the person and in px, as they were seen and
 
-    unseen: the median of those that were filled in; MPJPE, P-MPJPE in mm, velocity (MPJVE) in mm a
-    frame: of the first view as the lifter has it. data: folder with test.npz. limit: how many
-    pieces; None for all.
+    mended, and by how much they changed. unseen mm: the median of those that were filled in;
+    MPJPE, N-MPJPE, P-MPJPE in mm, velocity (MPJVE) in mm a frame: of the first view as the lifter
+    has it. data: folder with test.npz. limit: how many pieces; None for all.
     """
     mocap = Mocap.read(Path(data) / "test.npz")
     filmed = list(film(mocap, limit))
     rows = {}
     for kind in KINDS:
-        before = lift(lifter, filmed, [f.xy[kind][0] for f in filmed],
-                      [f.scores[kind][0] for f in filmed], mocap.fps)  # fmt: skip
+        given = [(f.xy[kind], f.scores[kind]) for f in filmed]
+        as_seen = lift(lifter, filmed, given, mocap.fps)
         for V in VIEWS:
-            cameras = [CAMERA] * V
             mended = [
-                relate.mend_views(relation, f.xy[kind][:V], f.scores[kind][:V], cameras, mocap.fps)
-                for f in filmed
+                relate.mend_views(relation, xy[:V], scores[:V], [CAMERA] * V, mocap.fps)
+                for xy, scores in given
             ]
-            after = lift(lifter, filmed, [xy[0] for xy, _ in mended], [s[0] for _, s in mended],
-                         mocap.fps)  # fmt: skip
-            parts = [_errors(f, kind, V, xy) for f, (xy, _) in zip(filmed, mended, strict=True)]
-            errors = [np.concatenate(part) for part in zip(*parts, strict=True)]
-            rows[f"{V} view{'s' if V > 1 else ''}, {kind}"] = _row(errors, before, after)
+            before, after = (_errors(filmed, kind, V, views) for views in (given, mended))
+            name = f"{V} view{'s' if V > 1 else ''}, {kind}"
+            rows[f"{name}, as seen"] = _row(before, before, as_seen)
+            lifted = lift(lifter, filmed, mended, mocap.fps)
+            rows[f"{name}, mended"] = _row(before, after, lifted)
     return Table('"mocap17 relate 2"', COLUMNS, rows)
 
 
@@ -113,49 +113,47 @@ def _film_one(number: int, joints: np.ndarray) -> Filmed:
 def lift(
     lifter: lifters.Lifter,
     filmed: list[Filmed],
-    xy: list[np.ndarray],
-    scores: list[np.ndarray],
+    views: list[tuple[np.ndarray, np.ndarray]],
     fps: float,
-) -> Errors:
-    """The errors of one view's keypoints (T, 17, 2) px of each piece, lifted."""
+) -> Score:
+    """How well the first view of each piece is lifted; views: (V, T, 17, 2) px, (V, T, 17)."""
     people = [
-        Keypoints2D(np.arange(len(a)), a.astype(np.float32), b.astype(np.float32), H36M17,
-                    CAMERA.size, fps)
-        for a, b in zip(xy, scores, strict=True)
+        Keypoints2D(np.arange(xy.shape[1]), xy[0].astype(np.float32), scores[0].astype(np.float32),
+                    H36M17, CAMERA.size, fps)
+        for xy, scores in views
     ]  # fmt: skip
-    poses = lifters.lift(lifter, people, CAMERA)
-    return Errors.join(
-        [
-            Errors.of(1000 * pose.joints.astype(np.float64), 1000 * f.joints)
-            for pose, f in zip(poses, filmed, strict=True)
-        ]
-    )
+    found = [pose.joints.astype(np.float64) for pose in lifters.lift(lifter, people, CAMERA)]
+    truth = [f.joints for f in filmed]
+    moves = [np.concatenate([np.diff(one, axis=0) for one in joints]) for joints in (found, truth)]
+    return Score.of("", np.concatenate(found), np.concatenate(truth), (moves[0], moves[1]))
 
 
-def _errors(filmed: Filmed, kind: str, V: int, mended: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Of V views: mm before and after and px before and after where seen, mm after where not."""
-    seen = filmed.scores[kind][:V] > 0
-    truth, mm = filmed.truth[:V], filmed.millimetres[:V]
-    before, after = (np.linalg.norm(xy[:V] - truth, axis=-1) for xy in (filmed.xy[kind], mended))
-    there = seen.any(axis=-1, keepdims=True)
-    return (
-        (before * mm)[seen], (after * mm)[seen], before[seen], after[seen],
-        (after * mm)[~seen & there],
-    )  # fmt: skip
+class Errors2D(NamedTuple):
+    """Of all pieces and views. mm, px: of what was seen, (N,); unseen: mm of what was not, (M,)."""
+
+    mm: np.ndarray
+    px: np.ndarray
+    unseen: np.ndarray
 
 
-def _row(errors: list[np.ndarray], before: Errors, after: Errors) -> tuple[float, ...]:
-    """errors: as `_errors` gives them, of all pieces; before, after: of the poses lifted."""
-    mm, mended_mm, px, mended_px, unseen = errors
+def _errors(
+    filmed: list[Filmed], kind: str, V: int, views: list[tuple[np.ndarray, np.ndarray]]
+) -> Errors2D:
+    """views: keypoints (V or more, T, 17, 2) px of each piece, with scores; 0 is not seen."""
+    parts = []
+    for piece, (xy, scores) in zip(filmed, views, strict=True):
+        off = np.linalg.norm(xy[:V] - piece.truth[:V], axis=-1)
+        seen = piece.scores[kind][:V] > 0
+        mm = off * piece.millimetres[:V]
+        parts.append((mm[seen], off[seen], mm[~seen & (scores[:V] > 0)]))
+    return Errors2D(*(np.concatenate(part) for part in zip(*parts, strict=True)))
 
-    def changed(a: float, b: float) -> tuple[float, float, float]:
-        return a, b, 100 * (b / a - 1) if a > 0 else float("nan")
 
-    return (
-        *changed(float(np.median(mm)), float(np.median(mended_mm))),
-        *changed(mean(mm), mean(mended_mm)),
-        float(np.median(px)), float(np.median(mended_px)),
-        float(np.median(unseen)) if len(unseen) else float("nan"),
-        mean(before.p1), mean(after.p1), mean(before.p2), mean(after.p2),
-        mean(before.velocity), mean(after.velocity),
-    )  # fmt: skip
+def _row(before: Errors2D, after: Errors2D, lifted: Score) -> tuple[float, ...]:
+    columns = []
+    for measure in (np.median, np.mean):
+        old, new = (float(measure(errors.mm)) for errors in (before, after))
+        columns += [new, 100 * (new / old - 1) if old > 0 else float("nan")]
+    unseen = float(np.median(after.unseen)) if len(after.unseen) else float("nan")
+    poses = lifted.mpjpe, lifted.n_mpjpe, lifted.p_mpjpe, lifted.mpjve
+    return *columns, float(np.median(after.px)), unseen, *poses
