@@ -64,7 +64,9 @@ class LiftedLoss:
         """MPJPE, P-MPJPE and velocity error of the poses, in mm, before and after."""
         x = torch.from_numpy(rigs.inputs).to(device)
         with torch.inference_mode():
-            views = {"before": x[..., :2], "after": network.eval()(x).xy.float()}
+            mended = network.eval()(x)
+            after = relate.settled(x, mended.xy.float(), mended.errors.float())
+            views = {"before": x[..., :2], "after": after}
         poses = _apart(torch.from_numpy(rigs.poses)).numpy()
         weights = np.repeat(rigs.weights, x.shape[2], axis=0)
         found = {}

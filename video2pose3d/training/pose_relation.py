@@ -85,8 +85,9 @@ class Relating(BaseModel):
             f"{name}_loss": (value.mean(dim=(2, 3)) * weights).sum() / weights.sum().clamp(min=1)
             for name, value in losses(mended, targets).items()
         }
-        if self.lifted is not None:
-            terms |= self.lifted(mended.xy.float(), inputs[..., 2], poses, weights)
+        if self.lifted is not None and inputs.shape[2] == 1:  # several views are triangulated
+            xy = relate.settled(inputs, mended.xy.float(), mended.errors.float())
+            terms |= self.lifted(xy, inputs[..., 2], poses, weights)
         return terms
 
 
