@@ -153,7 +153,7 @@ def _row(before: Errors2D, after: Errors2D, lifted: Score) -> tuple[float, ...]:
     columns = []
     for measure in (np.median, np.mean):
         old, new = (float(measure(errors.mm)) for errors in (before, after))
-        columns += [new, 100 * (new / old - 1) if old > 0 else float("nan")]
+        columns += [new, 100 * (new / old - 1) if old > 0.01 else float("nan")]  # none if exact
     unseen = float(np.median(after.unseen)) if len(after.unseen) else float("nan")
     poses = lifted.mpjpe, lifted.n_mpjpe, lifted.p_mpjpe, lifted.mpjve
     return *columns, float(np.median(after.px)), unseen, *poses
