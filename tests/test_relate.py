@@ -1,9 +1,7 @@
 """Claims about mending 2D keypoints by other frames and other views: the network and its use."""
 
-import csv
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import figures
 import mocap
@@ -14,18 +12,16 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from video2pose3d import geometry, lifters, metrics, pipeline, relate, weights
+from video2pose3d import geometry, lifters, pipeline, relate, weights
 from video2pose3d.cli import video2pose3d
 from video2pose3d.datasets.mocap import Mocap
 from video2pose3d.errors import UserError
 from video2pose3d.evaluation import relate as evaluation
-from video2pose3d.lifters import ssr_stf
 from video2pose3d.options import Options
 from video2pose3d.relate import _agreement, _inputs, network
 from video2pose3d.skeletons import H36M17
 from video2pose3d.structures import Keypoints2D
 from video2pose3d.training import hooks, pose_relation, rigs
-from video2pose3d.training.lifted import Lifted, LiftedLoss, lifter_input
 from video2pose3d.training.recipe import Recipe
 from video2pose3d.training.rigs import RigSampler
 
@@ -350,7 +346,7 @@ def test_the_loss_falls(folder):
     torch.manual_seed(0)
     task = pose_relation.Relating(relate.Model(relate.Config(**TINY)))
     optimiser = torch.optim.AdamW(task.parameters(), 5e-3)
-    batch = [torch.from_numpy(v) for v in (made.inputs, made.targets, made.poses, made.weights)]
+    batch = [torch.from_numpy(v) for v in (made.inputs, made.targets, made.weights)]
 
     def step() -> float:
         losses = task(*batch)
@@ -361,106 +357,6 @@ def test_the_loss_falls(folder):
 
     first, *_, last = (step() for _ in range(40))
     assert last < 0.8 * first
-
-
-def test_the_poses_of_a_rig_are_one_body_and_go_with_its_views(folder):
-    made = sampler(folder, clean=1.0, faults=0.0, focal_error=(1.0, 1.0)).batch(3, 16, 12, V=4)
-    centred = made.poses.astype(np.float64)
-    one, others = centred[:, :, :1], centred[:, :, 1:]
-    for other in np.moveaxis(others, 2, 0):  # turned, about its pelvis, not resized
-        for a, b in zip(one.reshape(-1, 17, 3), other.reshape(-1, 17, 3), strict=True):
-            assert metrics.mpjpe(metrics.procrustes(a[None], b[None]), b[None]) < 1e-5
-    # Where the pelvis is seen, each joint is seen to the side of it that its pose says. The points
-    # that a detector aims at are not quite the joints.
-    side = made.targets - made.targets[..., :1, :]
-    for axis in (0, 1):
-        r = np.corrcoef(side[..., axis].ravel(), centred[..., axis].ravel())[0, 1]
-        assert r > 0.95
-
-
-LIFTED = """
-[lifted]
-lifter = "{lifter}"
-windows = 3
-loss = {{position = 1.0, velocity = 1.0}}
-"""
-
-
-@pytest.fixture(scope="module")
-def lifter(tmp_path_factory) -> Path:
-    """A small one that has learnt nothing."""
-    path = tmp_path_factory.mktemp("lifter") / "own.safetensors"
-    torch.manual_seed(0)
-    model = ssr_stf.Model(ssr_stf.Config(N=1, C=16, Ch=16, heads=2))
-    lifters.save(path, "ssr_stf", model, frames=10, about={})
-    return path
-
-
-def lifted_loss(lifter) -> LiftedLoss:
-    return LiftedLoss(Lifted(str(lifter), 3, {"position": 1.0}), torch.device("cpu"))
-
-
-def test_a_lifter_that_judges_does_not_learn_but_what_it_says_is_learnt(folder, lifter):
-    made = [sampler(folder).batch(0, 8, 8, V=V) for V in (1, 2)]
-    batch, rig = (
-        [torch.from_numpy(v) for v in (m.inputs, m.targets, m.poses, m.weights)] for m in made
-    )
-    model = relation(awake=True).model.train()
-    alone = pose_relation.Relating(model)
-    judged = pose_relation.Relating(model, lifted_loss(lifter))
-    assert {n for n, _ in alone.named_parameters()} == {n for n, _ in judged.named_parameters()}
-    assert alone.state_dict().keys() == judged.state_dict().keys()
-    terms = judged(*batch)
-    assert terms.keys() == {*alone(*batch), "lifted_position_loss"}
-    terms["lifted_position_loss"].backward()
-    assert model.together.mlp[2].weight.grad.abs().max() > 0
-    assert all(p.grad is None for p in judged.lifted.lifting.parameters())
-    assert judged(*rig).keys() == alone(*rig).keys()  # several views are not lifted
-
-
-def test_the_poses_are_judged_as_they_will_be_lifted(folder, lifter):
-    """Keypoints that nobody mends come to the lifter as `normalise` would hand them on."""
-    made = sampler(folder).batch(2, 6, 10, V=1)
-    x = torch.from_numpy(made.inputs)
-    shown = lifter_input(x[..., :2], x[..., 2])[:, :, 0].numpy()
-    seen = made.inputs[:, :, 0, :, 2] > 0
-    np.testing.assert_array_equal(shown[seen], made.inputs[:, :, 0][seen])
-    there = seen.any(axis=-1, keepdims=True) & ~seen
-    assert there.any()
-    assert (shown[there][:, 2] == np.float32(relate.FILLED)).all()
-    assert not shown[~there & ~seen].any()
-    poses = x.new_tensor(made.poses[:, :, 0])
-    weights = x.new_tensor(made.weights)
-    model = lifters.load(lifter).model
-    (loss,) = lifted_loss(lifter)(x[..., :2], x[..., 2], x.new_tensor(made.poses), weights).values()
-    with torch.inference_mode():
-        error = (model(x.new_tensor(shown)) - poses).norm(dim=-1).mean(dim=-1)
-    some = [0, 2, 5]  # three windows, from the first to the last
-    expected = (error * weights)[some].sum() / weights[some].sum()
-    assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
-
-
-def test_a_run_with_a_lifter_reports_its_poses(folder, lifter):
-    (folder / "config.toml").write_text(CONFIG + LIFTED.format(lifter=lifter))
-    config = pose_relation.PoseRelationConfig.read(folder / "config.toml")
-    pose_relation.train_pose_relation(config, folder, folder / "run", threads=1)
-    rows = list(csv.DictReader((folder / "run" / "log.csv").read_text().splitlines()))
-    assert float(rows[-1]["lifted_velocity_loss"]) > 0
-    for when in ("before", "after"):
-        assert (
-            0 < float(rows[-1][f"lifted_{when}_p_mpjpe"]) < float(rows[-1][f"lifted_{when}_mpjpe"])
-        )
-
-
-@pytest.mark.parametrize(
-    ("old", "new"),
-    [("windows = 3", "windows = 0"), ("position", "places"), ("windows = 3", "")],
-)
-def test_a_lifted_loss_that_is_none_is_refused(folder, old, new):
-    path = folder / "config.toml"
-    path.write_text(CONFIG + LIFTED.format(lifter="ssr_stf_tiny").replace(old, new))
-    with pytest.raises(UserError, match="not a config of a pose relation network"):
-        pose_relation.PoseRelationConfig.read(path)
 
 
 @pytest.mark.parametrize(
@@ -477,11 +373,9 @@ def test_a_config_that_is_none_is_refused(folder, old, new):
         pose_relation.PoseRelationConfig.read(path)
 
 
-@pytest.mark.parametrize("name", ["pose_relation_mocap", "pose_relation_lifted"])
-def test_the_shipped_configs_are_of_the_shipped_network(name):
-    config = pose_relation.PoseRelationConfig.read(name)
+def test_the_shipped_config_is_the_shipped_network():
+    config = pose_relation.PoseRelationConfig.read("pose_relation_mocap")
     assert config.network() == relate.Config()
-    assert (config.lifted is not None) == (name == "pose_relation_lifted")
     assert "mocap.cs.cmu.edu" in config.about["notice"]
 
 

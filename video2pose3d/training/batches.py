@@ -91,9 +91,9 @@ class SequenceBatches(Dataset[dict[str, Tensor]]):
         return self.shuffled[1]
 
 
-# Item n: inputs (B, T, J, 3), targets (B, T, J, 3) and weights (B, T) of batch n; RigBatches' are
-# those of `Rigs`. normalisation and unit: what a network that learns from them takes and gives.
-# steps: of the whole run.
+# Item n: inputs (B, T, J, 3), targets (B, T, J, 3) and weights (B, T) of batch n; RigBatches' have
+# a V before J, and targets of two coordinates. normalisation and unit: what a network that learns
+# from them takes and gives. steps: of the whole run.
 Batches = MocapBatches | SequenceBatches
 
 
@@ -128,8 +128,11 @@ def read_sequences(config: TrainingConfig, data: Path, split: str) -> list[Seque
 
 
 def tensors(batch: Batch | Rigs) -> dict[str, Tensor]:
-    names = ["inputs", "targets", "weights", *(["poses"] if isinstance(batch, Rigs) else [])]
-    return {name: torch.from_numpy(getattr(batch, name)) for name in names}
+    return {
+        "inputs": torch.from_numpy(batch.inputs),
+        "targets": torch.from_numpy(batch.targets),
+        "weights": torch.from_numpy(batch.weights),
+    }
 
 
 def load(

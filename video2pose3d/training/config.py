@@ -134,7 +134,9 @@ class TrainingConfig(RunConfig):
         config = cls(**run_table(table, pretrain=Pretraining))
         if config.data.body is not None and config.data.name != "mocap":
             raise ValueError("[data] has body, which is for mocap")
-        check_terms(config.loss)
+        unknown = set(config.loss) - set(TERMS)
+        if unknown:
+            raise ValueError(f"[loss] has {', '.join(sorted(unknown))}, not {', '.join(TERMS)}")
         if not config.loss and config.pretrain is None:
             raise ValueError("[loss] is missing")
         return config
@@ -170,13 +172,6 @@ def run_table(table: dict[str, Any], **more: type) -> dict[str, Any]:
         raise ValueError("the last [[stage]] has to go on until 1")
     _check_numbers(table["stage"], table["data"], table["optimiser"], table.get("pretrain"))
     return table
-
-
-def check_terms(factors: dict[str, float]) -> None:
-    """ValueError for a loss of unknown terms."""
-    unknown = set(factors) - set(TERMS)
-    if unknown:
-        raise ValueError(f"[loss] has {', '.join(sorted(unknown))}, not {', '.join(TERMS)}")
 
 
 def _check_numbers(

@@ -2,8 +2,7 @@
 
 Motion capture seen by random rigs (`rigs`). The loss of a keypoint that is e away from where the
 detector would point without errors is log(1 + e / NEAR): the tenth millimetre counts more than the
-hundredth, so that what is nearly right is left alone. With [lifted], the poses that a lifter makes
-of the mended keypoints count, too.
+hundredth, so that what is nearly right is left alone.
 """
 
 from __future__ import annotations
@@ -25,7 +24,6 @@ from video2pose3d.training.batches import RigBatches, read_mocap
 from video2pose3d.training.config import RunConfig, run_table
 from video2pose3d.training.config_files import find, read_table
 from video2pose3d.training.hooks import read_checkpoint
-from video2pose3d.training.lifted import Lifted, LiftedLoss
 from video2pose3d.training.loop import changed, per_step, run
 from video2pose3d.training.precision import autocast
 from video2pose3d.training.publishing import shipped_weights
@@ -44,14 +42,13 @@ class PoseRelationConfig(RunConfig):
     """A training run, as its TOML file says it."""
 
     task: str
-    lifted: Lifted | None = None
 
     @classmethod
     def read(cls, name: str | Path) -> PoseRelationConfig:
         """The config of a file, or a shipped one by its name; UserError for what is none."""
         path = find(name, tasks=(TASK,))
         try:
-            config = cls(**run_table(read_table(path), lifted=Lifted))
+            config = cls(**run_table(read_table(path)))
             if config.task != TASK or config.data.name != "mocap":
                 raise ValueError(f"not task {TASK}, or data that are no mocap")
             config.network()
@@ -71,24 +68,20 @@ class PoseRelationConfig(RunConfig):
 class Relating(BaseModel):
     """What is learned; `lifter`, as the machinery calls it, is the network that ships."""
 
-    def __init__(self, network: relate.Model, lifted: LiftedLoss | None = None):
+    def __init__(self, network: relate.Model):
         super().__init__()
-        self.lifter, self.lifted = network, lifted
+        self.lifter = network
 
     def forward(
-        self, inputs: Tensor, targets: Tensor, poses: Tensor, weights: Tensor, mode: str = "loss"
+        self, inputs: Tensor, targets: Tensor, weights: Tensor, mode: str = "loss"
     ) -> dict[str, Tensor]:
-        """inputs, poses (B, T, V, J, 3), targets (B, T, V, J, 2), weights (B, T): see `Rigs`."""
+        """inputs (B, T, V, J, 3), targets (B, T, V, J, 2), weights (B, T)."""
         with autocast(inputs.device):
             mended = self.lifter(inputs)
-        terms = {
+        return {
             f"{name}_loss": (value.mean(dim=(2, 3)) * weights).sum() / weights.sum().clamp(min=1)
             for name, value in losses(mended, targets).items()
         }
-        if self.lifted is not None and inputs.shape[2] == 1:  # several views are triangulated
-            xy = relate.settled(inputs, mended.xy.float(), mended.errors.float())
-            terms |= self.lifted(xy, inputs[..., 2], poses, weights)
-        return terms
 
 
 def losses(mended: relate.Mended, targets: Tensor) -> dict[str, Tensor]:
@@ -126,9 +119,8 @@ def train_pose_relation(
     network = relate.Model(config.network())
     if config.start is not None:
         begin_with(network, config.start)
-    lifted = None if config.lifted is None else LiftedLoss(config.lifted, where)
-    watch = make_watch(config, held_out, lifted)
-    return run(config, Relating(network, lifted), batches, Path(output), where, watch=watch)
+    watch = make_watch(config, held_out)
+    return run(config, Relating(network), batches, Path(output), where, watch=watch)
 
 
 def begin_with(network: relate.Model, name: str) -> None:
@@ -140,11 +132,8 @@ def begin_with(network: relate.Model, name: str) -> None:
     network.load_state_dict(begun.state_dict())
 
 
-def make_watch(config: PoseRelationConfig, mocap: Mocap, lifted: LiftedLoss | None) -> Watch:
-    """The same rigs every time: as in training, and without errors; medians in mm.
-
-    lifted: what also measures the poses, of noisy keypoints in one view.
-    """
+def make_watch(config: PoseRelationConfig, mocap: Mocap) -> Watch:
+    """The same rigs every time: as in training, and without errors; medians in mm."""
     clean = Recipe(clean=1.0, faults=0.0, tilt=0.0)
     frames = config.stage[-1].frames
     rigs = {
@@ -154,14 +143,11 @@ def make_watch(config: PoseRelationConfig, mocap: Mocap, lifted: LiftedLoss | No
     }
 
     def watch(network: Any, device: torch.device) -> dict[str, float]:
-        found = {
+        return {
             f"{name}_{when}": round(error, 2)
             for name, batch in rigs.items()
             for when, error in validate(network, batch, device).items()
         }
-        if lifted is not None:
-            found |= lifted.validate(network, rigs["noisy_1"], device)
-        return found
 
     return watch
 

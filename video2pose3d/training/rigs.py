@@ -24,14 +24,12 @@ TURNED = 0.1  # share of cameras that take the person's front for their back, fo
 class Rigs:
     """inputs: (B, T, V, J, 3) as `relate` prepares them; targets: (B, T, V, J, 2) in the same axes,
 
-    where the detector would have pointed without errors; poses: (B, T, V, J, 3) metres relative to
-    the pelvis, in the axes of each view's virtual camera, a lifter's targets; weights: (B, T), 0
-    where the clip had ended; metres: (B, T, V), how long a unit of the inputs is at the person.
+    where the detector would have pointed without errors; weights: (B, T), 0 where the clip had
+    ended; metres: (B, T, V), how long a unit of them is at the person.
     """
 
     inputs: np.ndarray
     targets: np.ndarray
-    poses: np.ndarray
     weights: np.ndarray
     metres: np.ndarray
 
@@ -64,11 +62,9 @@ class RigSampler(Sampler):
         scores = np.where(weights[:, :, None, None] > 0, apart(scores), 0.0)
         inputs = prepare(apart(rays), scores)
         metres = inputs.half[:, None] * joints[:, :, 0, 2] / camera.focal_error[:, None]
-        poses = (joints - joints[:, :, :1]) @ inputs.R[:, None].transpose(0, 1, 3, 2)
         return Rigs(
             inputs.x,
             inputs.look(apart(true)).astype(np.float32),
-            apart(poses).astype(np.float32),
             weights.astype(np.float32),
             apart(metres).astype(np.float32),
         )
