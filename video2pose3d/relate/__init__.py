@@ -27,7 +27,7 @@ from video2pose3d.structures import Camera, Keypoints2D
 
 __all__ = [
     "Config", "Mended", "Model", "Relation", "filled", "load", "mend", "mend_views",
-    "mend_windows", "save", "settled",
+    "mend_windows", "save",
 ]  # fmt: skip
 
 FORMAT = "video2pose3d relation 1"
@@ -52,8 +52,8 @@ def mend(relation: Relation, people: Sequence[Keypoints2D], camera: Camera) -> l
 
     people: in H36M17 px, any number of frames, gaps allowed; a keypoint counts as not seen where
     its score is 0. Where a frame shows something of the person, such a joint is filled in, with
-    score FILLED; all other scores stay. Of the others, those are moved that are moved by more than
-    the network expects to be off itself; see `settled`.
+    score FILLED; all other scores stay. A keypoint that was seen is moved only if that is by more
+    than the network expects to be off itself; see `settled`.
     """
     mended = []
     for person in people:
@@ -131,7 +131,7 @@ def settled(x: torch.Tensor, xy: torch.Tensor, errors: torch.Tensor) -> torch.Te
     x: (B, T, V, J, 3) as the network was shown them; errors: (B, T, V, J), see `Mended`. In one
     view a keypoint that was seen stays where it was unless it is moved by more than its error: a
     lifter looks through errors of that size by itself, and where the network can only guess, its
-    guess hides that nothing is known (MPJPE / P-MPJPE of 48 pieces of val, filmed as in
+    guess hides that nothing is known (MPJPE / P-MPJPE of 47 pieces of val, filmed as in
     `evaluation.relate`: 62.3 / 39.3 mm from keypoints as seen, 63.6 / 39.8 from all that is
     mended, 62.8 / 39.3 from this). What several views say is kept.
     """
