@@ -9,9 +9,12 @@ import time
 from dataclasses import replace
 
 import mocap
+import pytest
 from mocap import walk
 from test_training_loop import CONFIG, same
+from torch.distributed.run import parse_args
 
+from video2pose3d.cli.train import command
 from video2pose3d.training import hooks
 from video2pose3d.training.config import TrainingConfig
 from video2pose3d.training.loop import train
@@ -95,3 +98,11 @@ def test_two_processes_have_one_teacher_and_go_on_to_the_same_weights(tmp_path):
     parts, whole = (hooks.read_checkpoint(tmp_path / out / "last.pt") for out in ("parts", "whole"))
     assert parts["step"] == whole["step"] == 6
     same(parts["model"], whole["model"])
+
+
+@pytest.mark.parametrize("option", sorted(o for p in command.params for o in p.opts if o[0] == "-"))
+def test_torchrun_leaves_every_option_of_train_to_it(option):
+    """As README starts it: without the two dashes torchrun takes --start for its --start-method."""
+    ours = ["train", "ssr_stf_h36m_t243", option, "x"]
+    theirs = parse_args(["--nproc-per-node", "2", "-m", "--", "video2pose3d", *ours])
+    assert (theirs.training_script, theirs.training_script_args) == ("video2pose3d", ours)

@@ -29,7 +29,7 @@ def command(
     recognises actions or recovers SMPL bodies; relation_coco the 2D network that relates images;
     pose_relation_mocap the one that relates 2D poses, for --relate.
 
-    On several GPUs: torchrun --nproc-per-node N -m video2pose3d train ...
+    On several GPUs: torchrun --nproc-per-node N -m -- video2pose3d train ...
     """
     from video2pose3d.networks import choose_device
     from video2pose3d.training import downstream, loop, pose_relation, publishing, relation
