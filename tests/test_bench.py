@@ -39,6 +39,8 @@ def test_the_json_says_what_the_shares_are_made_of(tiny):
     two, four = (t for t in exact if t["lifter"] == "ssr_stf_tiny, shipped")
     assert (two["frames"], four["frames"]) == (2, 4)
     assert two["gflop"] < four["gflop"] < 2.1 * two["gflop"]
+    of_weights = 2e-9 * two["parameters"] * two["frames"] * 17  # nearly all of them are Linear's
+    assert 0.9 * of_weights < two["gflop"] < 1.2 * of_weights
     assert two["gflops"] == pytest.approx(1e3 * two["gflop"] / two["ms"])
 
 

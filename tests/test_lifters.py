@@ -11,6 +11,7 @@ import torch
 
 from video2pose3d import discovery, lifters
 from video2pose3d.errors import UserError
+from video2pose3d.lifters import _linear
 from video2pose3d.lifters._transformer import FEW, attend
 
 
@@ -152,3 +153,27 @@ def test_attention_is_the_same_with_few_tokens_and_many_with_a_gradient_and_with
     weights = torch.einsum("bhid,bhjd->bhij", q, k).div(8**0.5).softmax(dim=-1)
     torch.testing.assert_close(ready, torch.einsum("bhij,bhjd->bhid", weights, v))
     torch.testing.assert_close(ready, learning)
+
+
+@pytest.mark.parametrize("shape", [(2, 9, 17, 32), (1, 1, 1, 32), (0, 17, 32), (5, 32)])
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("onednn", [True, False])
+def test_a_linear_layer_is_the_same_by_either_product(monkeypatch, shape, bias, onednn):
+    if onednn and not torch.backends.mkldnn.is_available():
+        pytest.skip("a torch without oneDNN")
+    monkeypatch.setattr(_linear, "onednn_is_faster", lambda: onednn)
+    layer, x = _linear.Linear(32, 48, bias=bias), torch.randn(shape)
+    expected = x @ layer.weight.T + (layer.bias if bias else 0)
+    torch.testing.assert_close(layer(x), expected)  # with gradient
+    with torch.no_grad():
+        torch.testing.assert_close(layer(x), expected)
+        torch.testing.assert_close(
+            layer(x.flip(-1)), x.flip(-1) @ layer.weight.T + (layer.bias if bias else 0)
+        )
+        layer.weight.mul_(2)
+        layer.weight.data = layer.weight.data.clone()  # as an average is swapped in
+        if bias:
+            layer.bias.zero_()
+        torch.testing.assert_close(layer(x), x @ layer.weight.T)
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        assert layer(x).dtype == torch.bfloat16

@@ -6,6 +6,7 @@ own, and what is said are medians over the turns.
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import statistics
 import time
@@ -146,7 +147,8 @@ def _models(device: torch.device, sizes: Sequence[str]) -> Iterator[tuple[str, n
 
 def _gflop(model: nn.Module, x: Tensor) -> float:
     """Floating-point operations of a forward pass, two for each multiply-add, in 10^9."""
-    # The counter knows the products of plain attention, but not every fused kernel.
+    # Without data: the counter knows the plain products, but not every processor's own.
+    model, x = copy.deepcopy(model).to("meta"), x.to("meta")
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         model(x)
     return counter.get_total_flops() / 1e9

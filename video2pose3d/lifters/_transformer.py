@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from video2pose3d.lifters._linear import Linear
+
 Axis = Literal["joints", "frames"]
 
 
@@ -26,7 +28,7 @@ class Mlp(nn.Sequential):
     """Linear, GELU, Linear on the channels: (..., C) -> (..., C)."""
 
     def __init__(self, C: int, ratio: int):
-        super().__init__(nn.Linear(C, ratio * C), nn.GELU(), nn.Linear(ratio * C, C))
+        super().__init__(Linear(C, ratio * C), nn.GELU(), Linear(ratio * C, C))
 
     def forward(self, x: Tensor) -> Tensor:
         return self[2](gelu(self[0](x)))
@@ -88,8 +90,8 @@ class Attention(nn.Module):
     def __init__(self, C: int, heads: int, axis: Axis, qkv_bias: bool = True):
         super().__init__()
         self.heads, self.axis = heads, axis
-        self.qkv = nn.Linear(C, 3 * C, bias=qkv_bias)
-        self.proj = nn.Linear(C, C)
+        self.qkv = Linear(C, 3 * C, bias=qkv_bias)
+        self.proj = Linear(C, C)
 
     def forward(self, x: Tensor) -> Tensor:
         B, T, J, C = x.shape

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from video2pose3d.errors import UserError
 from video2pose3d.lifters._convolution import DepthWise
+from video2pose3d.lifters._linear import Linear
 from video2pose3d.lifters._transformer import Axis, Mlp, Transformer, attend, gelu, layer_scale
 
 Streams = Literal["parallel", "sequential", "local", "global"]
@@ -100,7 +101,7 @@ class SSRA(nn.Module):
                     for taps, dilation, long in strips
                 )
             )
-        self.pw = nn.Linear(C, C)
+        self.pw = Linear(C, C)
 
     def forward(self, x: Tensor) -> Tensor:
         a = self.pw(self.strips(x))  # eq. 4 and 5, (B, T, J, C)
@@ -113,9 +114,9 @@ class SSR(nn.Module):
     def __init__(self, config: Config, axis: Axis):
         super().__init__()
         C = config.C
-        self.pw1 = nn.Linear(C, C)
+        self.pw1 = Linear(C, C)
         self.ssra = SSRA(config, axis)
-        self.pw2 = nn.Linear(C, C)
+        self.pw2 = Linear(C, C)
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.pw2(self.ssra(gelu(self.pw1(x))))  # eq. 3, (B, T, J, C)
@@ -151,12 +152,12 @@ class STC(nn.Module):
     def __init__(self, config: Config):
         super().__init__()
         C, self.heads = config.C, config.heads
-        self.qkv = nn.Linear(C, 3 * C)
+        self.qkv = Linear(C, 3 * C)
         self.near_spatial = DepthWise(C // 2, (3, 3))
         self.near_temporal = DepthWise(C // 2, (3, 3))
         self.part = nn.Embedding(5, C // 2)
         self.register_buffer("part_of_joint", torch.tensor(config.parts), persistent=False)
-        self.proj = nn.Linear(C, C)
+        self.proj = Linear(C, C)
 
     def forward(self, x: Tensor) -> Tensor:
         B, T, J, C = x.shape
@@ -265,7 +266,7 @@ class Model(nn.Module):
         self.P_s = nn.Parameter(torch.zeros(1, 1, config.J, C))
         self.blocks = nn.Sequential(*(BLOCKS[config.streams](config) for _ in range(config.N)))
         self.norm = nn.LayerNorm(C)
-        self.to_E = nn.Linear(C, Ch)
+        self.to_E = Linear(C, Ch)
         self.head = nn.Linear(Ch, 3)
         self.apply(_initialise)
         nn.init.trunc_normal_(self.P_s, std=0.02)

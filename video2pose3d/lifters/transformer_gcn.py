@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from video2pose3d.errors import UserError
+from video2pose3d.lifters._linear import Linear
 from video2pose3d.lifters._transformer import Axis, LayerScale, Mlp, Transformer
 from video2pose3d.skeletons import H36M17
 
@@ -77,7 +78,7 @@ class GCN(nn.Module):
     def __init__(self, config: Config, axis: Axis):
         super().__init__()
         self.axis = axis
-        self.W1, self.W2 = nn.Linear(config.d, config.d), nn.Linear(config.d, config.d)
+        self.W1, self.W2 = Linear(config.d, config.d), Linear(config.d, config.d)
         self.norm = NodeNorm(config.J if axis == "joints" else config.T)
         if axis == "joints":
             self.register_buffer("A_S", spatial_adjacency(config.parents), persistent=False)
@@ -174,7 +175,7 @@ class Model(nn.Module):
         self.P_s = nn.Parameter(torch.zeros(1, 1, config.J, d))
         self.blocks = nn.Sequential(*(Block(config) for _ in range(config.N)))
         self.norm = nn.LayerNorm(d)
-        self.to_E = nn.Linear(d, dh)
+        self.to_E = Linear(d, dh)
         self.head = nn.Linear(dh, 3)
 
     def embed_input(self, x: Tensor) -> Tensor:
