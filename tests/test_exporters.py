@@ -8,6 +8,7 @@ import io
 import json
 import os
 import sys
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -341,10 +342,38 @@ def test_npz_whose_header_asks_for_more_than_there_is(shape, tmp_path):
 
 
 def test_npz_that_unpacks_to_too_much(tmp_path, monkeypatch):
-    monkeypatch.setattr(archives, "_MOST_BYTES", 2**23)
+    monkeypatch.setattr(archives, "MOST_BYTES", 2**23)
     path = bomb(changed(tmp_path, timestamps=None), header((2**20,)), 2**23)
     with pytest.raises(UserError, match="unpacks to more"):
         npz.read(path)
+
+
+def test_npz_takes_memory_for_the_frames_in_which_people_are_there(tmp_path, monkeypatch):
+    people = [person(id, np.arange(100 * id, 100 * id + 50)) for id in range(1, 21)]
+    passing = scene(*people, frames=2500)  # 36 MB of (P, T, ...)
+    monkeypatch.setattr(archives, "MOST_BYTES", 5 * 2**20)
+    tracemalloc.start()
+    (path,) = npz.write(passing, tmp_path)
+    read = npz.read(path)
+    assert tracemalloc.get_traced_memory()[1] < 12 * 2**20
+    tracemalloc.stop()
+    assert [p.id for p in read.people] == [p.id for p in people]
+    for one, other in zip(people, read.people, strict=True):
+        np.testing.assert_array_equal(other.frames, one.frames)
+        np.testing.assert_array_equal(other.joints_world, one.joints_world)
+        np.testing.assert_array_equal(other.track.boxes, one.track.boxes)
+    monkeypatch.setattr(archives, "MOST_BYTES", 2**19)  # of people who are there: 0.7 MB
+    with pytest.raises(UserError, match="unpacks to more"):
+        npz.read(path)
+
+
+def test_npz_in_another_order_is_read_all_the_same(tmp_path):
+    (path,) = npz.write(two_people(), tmp_path)
+    with np.load(path) as file:
+        arrays = {key: np.array(file[key], order="F") for key in file}
+    np.savez(path, **arrays)
+    for one, other in zip(two_people().people, npz.read(path).people, strict=True):
+        np.testing.assert_array_equal(other.poses.joints, one.poses.joints)
 
 
 # CSV and JSON

@@ -1,4 +1,4 @@
-"""JSON: everything of poses.npz in words and numbers, for programs in other languages.
+"""JSON: the people, the first camera and the clock of poses.npz, for programs in other languages.
 
 {"schema_version", "units", "coordinate_system", ..., "people": [{"id", "frames": [{"frame",
 "timestamp", "valid", "joints_world", ...}]}]}, keys as in poses.npz. A person's frames are those

@@ -6,9 +6,12 @@ The keys, shapes and units are the project's contract (schema_version 1). P peop
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from video2pose3d import archives
 from video2pose3d.errors import UserError
@@ -33,6 +36,7 @@ _PER_FRAME: dict[str, tuple[tuple[int, ...], type]] = {
     "boxes": ((4,), np.float32),
     "box_scores": ((), np.float32),
 }
+_FRAME_BYTES = sum(math.prod(rest) * np.dtype(kind).itemsize for rest, kind in _PER_FRAME.values())
 # And of the clip; T is written as None.
 _PER_CLIP: dict[str, tuple[tuple[int | None, ...], type]] = {
     "timestamps": ((None,), np.float64),
@@ -75,7 +79,7 @@ def write_file(scene: Scene, path: Path) -> Path:
 
 def read(path: Path) -> Scene:
     """The scene that was written; UserError for a file that is no poses.npz, or a hostile one."""
-    wanted = {*_PER_FRAME, *_PER_CLIP, "track_ids", "schema_version"}
+    wanted = {*_PER_CLIP, "track_ids", "schema_version"}
     wanted |= {
         *_PER_CAMERA,
         *_PER_VIEW,
@@ -100,11 +104,6 @@ def read(path: Path) -> Scene:
         if key in arrays or key not in _OPTIONAL
     }
     shape = (len(ids), len(clip["timestamps"]))
-    everyone = {
-        key: _get(arrays, key, (*shape, *rest), dtype, path)
-        for key, (rest, dtype) in _PER_FRAME.items()
-        if key in arrays or key not in _OPTIONAL
-    }
     _check_clip(clip, path)
     width, height = clip["image_size"].tolist()
     size, fps = (width, height), clip["fps"].item()
@@ -115,10 +114,7 @@ def read(path: Path) -> Scene:
         source=clip["camera_source"].item(),
     )
     return Scene(
-        people=tuple(
-            _person(int(i), {key: array[p] for key, array in everyone.items()}, size, fps, path)
-            for p, i in enumerate(ids)
-        ),
+        people=tuple(_read_people(path, ids, shape, size, fps)),
         timestamps=clip["timestamps"],
         fps=fps,
         image_size=size,
@@ -129,24 +125,46 @@ def read(path: Path) -> Scene:
     )
 
 
-def _arrays(scene: Scene) -> dict[str, np.ndarray]:
+def _read_people(
+    path: Path, ids: np.ndarray, shape: tuple[int, int], size: tuple[int, int], fps: float
+) -> Iterator[Person]:
+    """One person after another: of (P, T, ...), most may be empty. shape: P, T."""
+    headers = archives.headers(path, _PER_FRAME)
+    for key, (rest, _) in _PER_FRAME.items():
+        if key in headers:
+            _check_shape(key, headers[key][0], (*shape, *rest), path)
+        elif key not in _OPTIONAL:
+            raise _lacks(key, path)
+    held = 0
+    for id, rows in zip(ids.tolist(), archives.rows(path, headers), strict=True):
+        typed = {k: archives.as_type(row, _PER_FRAME[k][1], k, path) for k, row in rows.items()}
+        person = _person(id, typed, size, fps, path)
+        held += _FRAME_BYTES * (1 + len(person.frames))
+        if held > archives.MOST_BYTES:
+            raise UserError("unpacks to more than 4 GiB of people", path=path)
+        yield person
+
+
+def _arrays(scene: Scene) -> dict[str, ArrayLike | archives.Rows]:
     """The file's content by key."""
     p, t = len(scene.people), len(scene.timestamps)
-    arrays = {
-        key: np.full((p, t, *rest), False if dtype is np.bool_ else np.nan, dtype=dtype)
-        for key, (rest, dtype) in _PER_FRAME.items()
-    }
-    for i, person in enumerate(scene.people):
+    for person in scene.people:
         skeletons = person.keypoints.skeleton, person.poses.skeleton
         if skeletons != (H36M17, H36M17) or person.poses.space != "CAMERA_ROOT":
             raise ValueError(f"person {person.id}: expected H36M17 in CAMERA_ROOT")
-        for key, field in PER_FRAME.items():
-            arrays[key][i, person.frames] = field(person)
-        track = person.track
-        arrays["boxes"][i, track.frames] = track.boxes
-        arrays["box_scores"][i, track.frames] = track.scores
+
+    def rows(key: str, shape: tuple[int, ...], dtype: type) -> Iterator[np.ndarray]:
+        for person in scene.people:
+            row = np.full(shape, False if dtype is np.bool_ else np.nan, dtype)
+            frames, values = _values(person, key)
+            row[frames] = values
+            yield row
+
     return {
-        **arrays,
+        **{
+            key: archives.Rows((p, t, *rest), dtype, rows(key, (t, *rest), dtype))
+            for key, (rest, dtype) in _PER_FRAME.items()
+        },
         "track_ids": np.array([person.id for person in scene.people], dtype=np.int64),
         "timestamps": scene.timestamps,
         "fps": np.array(scene.fps, dtype=np.float64),
@@ -163,6 +181,15 @@ def _arrays(scene: Scene) -> dict[str, np.ndarray]:
         "schema_version": np.array(SCHEMA_VERSION, dtype=np.int64),
         **({} if scene.rig is None else _rig(scene.rig)),
     }
+
+
+def _values(person: Person, key: str) -> tuple[np.ndarray, np.ndarray]:
+    """The frames that have a value, and their values."""
+    if key == "boxes":
+        return person.track.frames, person.track.boxes
+    if key == "box_scores":
+        return person.track.frames, person.track.scores
+    return person.frames, PER_FRAME[key](person)
 
 
 def _rig(rig: Rig) -> dict[str, np.ndarray]:
@@ -294,11 +321,20 @@ def _get(
 ) -> np.ndarray:
     """One array, held to its shape (None: any length) and kind of type, as that type."""
     if key not in arrays:
-        raise UserError(f"has no {key}", path=path, cure="is it a poses.npz of video2pose3d?")
-    array = arrays[key]
-    fits = len(array.shape) == len(shape) and all(
-        want in (None, have) for have, want in zip(array.shape, shape, strict=True)
+        raise _lacks(key, path)
+    _check_shape(key, arrays[key].shape, shape, path)
+    return archives.as_type(arrays[key], dtype, key, path)
+
+
+def _lacks(key: str, path: Path) -> UserError:
+    return UserError(f"has no {key}", path=path, cure="is it a poses.npz of video2pose3d?")
+
+
+def _check_shape(
+    key: str, shape: tuple[int, ...], expected: tuple[int | None, ...], path: Path
+) -> None:
+    fits = len(shape) == len(expected) and all(
+        want in (None, have) for have, want in zip(shape, expected, strict=True)
     )
     if not fits:
-        raise UserError(f"{key} has shape {array.shape}, expected {shape}", path=path)
-    return archives.as_type(array, dtype, key, path)
+        raise UserError(f"{key} has shape {shape}, expected {expected}", path=path)
