@@ -18,6 +18,7 @@ from video2pose3d.cli import COMMANDS, NOTHING_DONE, WRONG_USAGE, evaluate, vide
 from video2pose3d.exporters import npz
 from video2pose3d.networks import Networks
 from video2pose3d.skeletons import H36M17
+from video2pose3d.video import open_video
 
 
 @pytest.fixture
@@ -363,6 +364,25 @@ def test_lift_export_and_render(program, tmp_path):
     assert done.exit_code == 0, done.output
     assert (tmp_path / "made" / "overlay.mp4").exists()
     assert (tmp_path / "made" / "animation.mp4").exists()
+
+
+def test_pictures_of_a_part_of_a_clip_are_of_that_part(program, tmp_path):
+    clip = figures.write_clip(tmp_path / "clip.mp4", frames=40)
+    part = ("--start", "0.8", "--end", "1.2", "--no-animation")
+    assert program(clip, "-o", tmp_path / "out", *part).exit_code == 0
+    folder = tmp_path / "out" / "clip"
+    at_first = [*open_video(folder / "overlay.mp4")]
+    done = program("render", folder / "poses.npz", "--video", clip, "--overwrite")
+    assert done.exit_code == 0, done.output
+    assert "goes on" not in done.stderr
+    assert len(at_first) == 10
+    np.testing.assert_array_equal([*open_video(folder / "overlay.mp4")], at_first)
+    assert program("view", folder / "poses.npz").exit_code == 0
+    assert 'id="start" type="number" value="0.8"' in (folder / "viewer.html").read_text()
+
+    (folder / "report.json").unlink()  # then nobody knows where they begin
+    done = program("render", folder / "poses.npz", "--video", clip, "--overwrite")
+    assert "the clip goes on after its 10 frames with poses" in done.stderr
 
 
 def test_what_was_made_of_a_result_goes_when_it_is_replaced(program, tmp_path):

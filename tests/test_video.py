@@ -179,6 +179,16 @@ def test_one_wrong_time_leaves_the_others():
     assert len(warnings) == 1
 
 
+def test_a_cut_by_times_that_were_mended_is_told(clip):
+    fast = [i / 90000 for i in range(60)]
+    whole, part = (open_video(clip(times=fast), end=end) for end in (None, 1.0))
+    for video in (whole, part):
+        assert len([*video]) == 60
+    told = "--start and --end went by the times as stored, before they were mended"
+    assert told in part.warnings
+    assert told not in whole.warnings
+
+
 def test_absurd_rates_are_not_believed():
     for rate in (90000, 1 / 512):
         mended, warnings = mend(np.arange(60) / rate, 30.0)

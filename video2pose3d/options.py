@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,6 +41,11 @@ class Options:
     offline: bool = False
 
     def __post_init__(self) -> None:
+        for name in ("detector", "keypoints_weights", "relate_weights", "lifter"):
+            if isinstance(getattr(self, name), os.PathLike):
+                object.__setattr__(self, name, os.fspath(getattr(self, name)))
+        if self.camera is not None:
+            object.__setattr__(self, "camera", Path(self.camera))
         if self.person not in ("all", "largest") and not str(self.person).isdecimal():
             raise UserError(f"--person {self.person}: expected all, largest or an id (a number)")
         if self.fov is not None and not 1 <= self.fov <= 179:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import math
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -61,6 +62,18 @@ class Result(Scene):
         """A scene with what else is known of it."""
         fields = {field.name: getattr(scene, field.name) for field in dataclasses.fields(Scene)}
         return cls(**fields, name=name, clip=clip, report=report, clock=clock)
+
+    @property
+    def span(self) -> tuple[float, float | None]:
+        """--start and --end of the run, seconds of the clip, as far as the report knows them."""
+        options = self.report.get("options")
+        given = options if isinstance(options, dict) else {}
+        start, end = (
+            float(value) if isinstance(value, int | float) and 0 <= value < math.inf else None
+            for value in (given.get("start"), given.get("end"))
+        )
+        start = start or 0.0
+        return start, None if end is None or end <= start else end
 
     def save(
         self,
@@ -121,7 +134,8 @@ class Result(Scene):
                 )
         if saving.viewer:
             with self.clock.stage("viewer"):
-                files.append(viewer.write(self, folder / "viewer.html", self.name))
+                page = folder / "viewer.html"
+                files.append(viewer.write(self, page, self.name, start=self.span[0]))
         return files
 
     def draw_overlay(self, scene: Scene, clip: Video, path: Path, progress: Progress) -> list[Path]:
@@ -219,7 +233,7 @@ def view(result: Result, path: Path, *, overwrite: bool = False) -> Path:
     """The interactive page of a result; returns the file."""
     if not overwrite:
         _refuse([path])
-    return viewer.write(result, path, result.name)
+    return viewer.write(result, path, result.name, start=result.span[0])
 
 
 def _refuse(files: Iterable[Path]) -> None:

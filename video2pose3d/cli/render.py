@@ -21,7 +21,12 @@ from video2pose3d.cli._progress import Bars
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder for the videos.  [default: beside POSES.npz]",
 )
-@click.option("--start", type=float, metavar="SECONDS", help="Where the poses begin in the clip.")
+@click.option(
+    "--start",
+    type=float,
+    metavar="SECONDS",
+    help="Where the poses begin in the clip.  [default: the run's --start]",
+)
 @click.option("--fps", type=float, help="Frame rate of a folder of images.")
 @click.option("--overwrite", is_flag=True, help="Replace videos that are there already.")
 @_options.config
@@ -41,7 +46,9 @@ def command(
     from video2pose3d.report import list_files
 
     scene = results.load(poses)
-    source = None if clip is None else pipeline.open_clip(clip, Options(start=start, fps=fps))
+    span = scene.span if start is None else (start, None)
+    options = Options(start=span[0], end=span[1], fps=fps)
+    source = None if clip is None else pipeline.open_clip(clip, options)
     with Bars(poses.parent.name, quiet=values["quiet"]) as progress:
         files = results.render(
             scene, output or poses.parent, clip=source, overwrite=overwrite, progress=progress

@@ -66,10 +66,16 @@ def write(
     """
     overlay = Overlay(scene)
     with write_video(path, video.size, fps=video.fps, audio_from=video) as out:
-        for frame, (image, time) in enumerate(zip(video, scene.timestamps, strict=False)):
+        images = iter(video)
+        for frame, (time, image) in enumerate(zip(scene.timestamps, images, strict=False)):
             out.write(overlay.draw(image, frame), time)
             if progress is not None:
                 progress(frame + 1)
+        left = next(images, None) is not None
+    if left:
+        log.warning(
+            "%s: the clip goes on after its %d frames with poses", path, len(scene.timestamps)
+        )
     if len(video.timestamps) < len(scene.timestamps):
         what = "%s: the clip has %d frames only, of %d with poses"
         log.warning(what, path, len(video.timestamps), len(scene.timestamps))

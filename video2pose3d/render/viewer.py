@@ -45,14 +45,14 @@ _NIGHT: dict[str, Colour] = {
 }  # fmt: skip
 
 
-def write(scene: Scene, path: Path, name: str) -> Path:
-    """Write the page of a scene; name: what its title says."""
+def write(scene: Scene, path: Path, name: str, *, start: float = 0.0) -> Path:
+    """Write the page of a scene; name: what its title says; start: where it begins in its clip."""
     with replacing(path) as beside:
-        beside.write_text(page(scene, name), encoding="utf-8", newline="\n")
+        beside.write_text(page(scene, name, start=start), encoding="utf-8", newline="\n")
     return path
 
 
-def page(scene: Scene, name: str) -> str:
+def page(scene: Scene, name: str, *, start: float = 0.0) -> str:
     """The page."""
     style = "\n" + _palette() + _part("page.css")
     script = "\n" + "\n".join(map(_part, _SCRIPT))
@@ -64,7 +64,9 @@ def page(scene: Scene, name: str) -> str:
     # Inside a script only a "<" can end it, or begin a comment.
     data = data.replace("<", "\\u003c")
     template = Template(_part("page.html"))
-    return template.substitute(policy=policy, style=style, data=data, script=script)
+    return template.substitute(
+        policy=policy, style=style, data=data, script=script, start=f"{start:g}"
+    )
 
 
 def describe(scene: Scene, name: str) -> dict[str, Any]:

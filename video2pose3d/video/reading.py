@@ -348,6 +348,10 @@ class Video:
         if self.has_audio and abs(self._final[-1] - (stored[-1] - stored[0])) > 0.5:
             self.has_audio = False
             warnings.append("the sound does not fit the mended times: left out")
+        if not uncut and not np.allclose(self._final, stored - stored[0], atol=0.1):
+            warnings.append(
+                "--start and --end went by the times as stored, before they were mended"
+            )
         for text in warnings:
             self._warn(text)
 
