@@ -385,6 +385,21 @@ def test_pictures_of_a_part_of_a_clip_are_of_that_part(program, tmp_path):
     assert "the clip goes on after its 10 frames with poses" in done.stderr
 
 
+@pytest.mark.parametrize("odd", [{"image_size": (1e300, 240.0)}, {"fps": 2e5}, {"fps": 0.0}])
+def test_keypoints_of_an_impossible_clip_are_one_clear_error(program, tmp_path, odd):
+    boxes = np.array([figures.box_at(0, t) for t in range(12)], np.float32)
+    xy, scores = figures.Keypoints().predict([], boxes)
+    clip = {"image_size": figures.SIZE, "fps": 25.0, "skeleton": "coco17", **odd}
+    np.savez(tmp_path / "keypoints.npz", keypoints_2d=xy, scores_2d=scores, **clip)
+    done = program("lift", tmp_path / "keypoints.npz", "-o", tmp_path / "poses.npz")
+    assert done.exit_code == NOTHING_DONE
+    assert done.stderr.startswith(f"error: {tmp_path / 'keypoints.npz'}: ")
+    assert done.stderr.count("\n") == 1
+    extreme = clip | {key: {"fps": 1e3, "image_size": (1e6, 1e6)}[key] for key in odd}
+    np.savez(tmp_path / "keypoints.npz", keypoints_2d=xy, scores_2d=scores, **extreme)
+    assert program("lift", tmp_path / "keypoints.npz", "-o", tmp_path / "poses.npz").exit_code == 0
+
+
 def test_what_was_made_of_a_result_goes_when_it_is_replaced(program, tmp_path):
     clip = figures.write_clip(tmp_path / "clip.mp4", people=1)
     bare = (clip, "-o", tmp_path / "out", "--no-overlay", "--no-animation")

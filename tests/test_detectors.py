@@ -245,6 +245,32 @@ def test_a_run_without_mediapipe_and_mmpose_asks_for_what_runs(
             networks._find_keypoints(Options(keypoints=name, offline=True))
 
 
+def test_a_download_that_breaks_off_leaves_mediapipe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def find(name: str, **_: object) -> Path:
+        raise UserError(f"{name}: broken off")
+
+    monkeypatch.setenv("VIDEO2POSE3D_HOME", str(tmp_path))
+    monkeypatch.delenv("VIDEO2POSE3D_WEIGHTS", raising=False)
+    monkeypatch.setattr(networks.weights, "available", lambda name, offline: True)
+    monkeypatch.setattr(networks.weights, "find", find)
+    runs = {"yolo_pose", "mediapipe"}
+    monkeypatch.setattr(networks, "_runs", lambda backend: backend in runs)
+    assert networks._find_keypoints(Options()) == ("mediapipe", None)
+    assert "yolo11n-pose: broken off" in caplog.text
+    runs.remove("mediapipe")
+    with pytest.raises(UserError, match="yolo11n-pose: broken off"):
+        networks._find_keypoints(Options())
+
+
+def test_weights_for_a_network_that_takes_none_are_not_dropped_in_silence() -> None:
+    if not networks._runs("mediapipe"):
+        pytest.skip("needs mediapipe")
+    with pytest.raises(UserError, match="mediapipe brings its own"):
+        networks._find_keypoints(Options(keypoints="mediapipe", keypoints_weights="x.pt"))
+
+
 def test_threads_load_networks_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     at_work, most = [], []
 

@@ -193,6 +193,15 @@ def test_the_best_keypoints_on_disk_are_taken(installed, monkeypatch: pytest.Mon
     assert doctor._keypoints().state == "missing"
 
 
+@pytest.mark.parametrize(("carries", "state"), [(True, "ok"), (False, "warn")])
+def test_a_mediapipe_without_its_model_is_nothing_to_fall_back_on(
+    installed, monkeypatch: pytest.MonkeyPatch, carries: bool, state: str
+) -> None:
+    installed(mediapipe="0.10.30")
+    monkeypatch.setattr(doctor.mediapipe, "available", lambda: carries)
+    assert doctor._mediapipe().state == state
+
+
 @pytest.mark.parametrize(("answers", "state"), [(True, "ok"), (False, "warn")])
 def test_the_network_is_asked_when_wanted(
     monkeypatch: pytest.MonkeyPatch, answers: bool, state: str

@@ -156,8 +156,8 @@ def test_every_entry_can_be_had_and_known(entry: weights.Weight) -> None:
     assert entry.sha256 is None or re.fullmatch(r"[0-9a-f]{64}", entry.sha256)
     if entry.sha256_prefix:
         assert re.search(f"-{entry.sha256_prefix}[_.]", entry.file)
+    assert entry.sha256 or (entry.urls and entry.sha256_prefix)
     if entry.urls:
-        assert entry.sha256 or entry.sha256_prefix
         assert entry.sha256_source
     if entry.urls and entry.kind != "backbone":  # a backbone finds nothing by itself
         assert entry.ap
@@ -234,17 +234,19 @@ def test_an_unpublished_digest_is_kept_at_first_use_and_checked_ever_after(
     assert weights.on_disk("yolo11n") is None
 
 
-def test_a_packaged_weight_changes_with_the_program(
+def test_a_packaged_weight_comes_with_the_program(
     tmp_path: Path, manifest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    manifest(sha256=None, packaged="weights/yolo11n.pt")
+    manifest(packaged="weights/yolo11n.pt")
     monkeypatch.setattr(weights, "packaged_folder", lambda: tmp_path)
     with pytest.raises(UserError, match="reinstall"):
         weights.find("yolo11n")
-    for content in (SAFE, SAFE + b"new"):
-        put(tmp_path, "yolo11n.pt", content)
-        assert weights.find("yolo11n") == tmp_path / "yolo11n.pt"
-    assert weights.verify("yolo11n")[0].known == "packaged"
+    put(tmp_path, "yolo11n.pt", BODY)
+    assert weights.find("yolo11n") == tmp_path / "yolo11n.pt"
+    assert weights.verify("yolo11n")[0].known == "manifest"
+    put(tmp_path, "yolo11n.pt", BODY + b"other")
+    with pytest.raises(UserError, match="reinstall"):
+        weights.find("yolo11n")
 
 
 # ---- files of the user's own

@@ -20,6 +20,7 @@ from typing import Literal
 from video2pose3d import discovery, downloads, weights
 from video2pose3d.errors import UserError
 from video2pose3d.options import Options
+from video2pose3d.vendors import mediapipe
 
 State = Literal["ok", "warn", "missing"]
 
@@ -169,8 +170,11 @@ def _mmpose() -> Check:
 
 def _mediapipe() -> Check:
     version = _version("mediapipe")
-    if version is not None:
+    if version is not None and mediapipe.available():
         return Check("mediapipe", "ok", f"{version}, carries its own weights; one person only")
+    if version is not None:
+        detail = f"{version} does not carry its pose model: nothing to fall back on"
+        return Check("mediapipe", "warn", detail, 'pip install "video2pose3d[mediapipe]"')
     if sys.version_info >= (3, 13):
         detail = "has no release with its pose model for Python 3.13 and later"
         return Check("mediapipe", "warn", detail, "make an environment with Python 3.11")

@@ -18,8 +18,9 @@ from video2pose3d.options import Options
 from video2pose3d.report import Clock
 from video2pose3d.results import Result
 from video2pose3d.structures import Camera, Keypoints2D, Track
+from video2pose3d.video.clock import MAX_FPS
 
-_FAR = 1e6  # px: nothing is seen so far away
+_FAR = 1e6  # px: nothing is seen so far away, and no picture is as large
 _NOTHING = "no keypoint in it has a score above 0"
 _KEYS: dict[str, type] = {
     "keypoints_2d": np.float32,
@@ -118,9 +119,9 @@ def read(path: Path) -> tuple[list[Keypoints2D], np.ndarray]:
         )
     size = arrays["image_size"]
     fps = float(arrays["fps"]) if arrays["fps"].shape == () else math.nan
-    if size.shape != (2,) or not ((size >= 1) & np.isfinite(size)).all():
+    if size.shape != (2,) or not ((size >= 1) & (size <= _FAR)).all():
         raise UserError(f"image_size is {size.tolist()}", path=path, cure="expected W, H px")
-    if not 0 < fps < math.inf:
+    if not 0 < fps <= MAX_FPS:
         raise UserError("fps is not a rate", path=path, cure="expected frames per second")
     if not (xy.shape[0] and xy.shape[1]):
         raise UserError("holds nobody", path=path)

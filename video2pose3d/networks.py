@@ -214,8 +214,12 @@ def _find_keypoints(options: Options) -> tuple[str, Path | None]:
                 f"--keypoints {wanted}: the package it needs is not installed",
                 cure="see `video2pose3d doctor`, or use --keypoints yolo_pose",
             )
+        if wanted == "mediapipe" and given is not None:
+            raise UserError(
+                f"--keypoints-weights {given}: mediapipe brings its own", cure="drop it"
+            )
         name = given or discovery.load("keypoints", wanted).DEFAULT_WEIGHTS
-        if wanted == "mediapipe" or not name:
+        if not name:
             return wanted, None
         return wanted, weights.find(
             name,
@@ -237,7 +241,10 @@ def _find_keypoints(options: Options) -> tuple[str, Path | None]:
     for name, default in worth:
         if weights.available(default, offline=options.offline):
             log.info("keypoints: %s, downloaded once", default)
-            return name, weights.find(default, kind="keypoints", offline=options.offline)
+            try:
+                return name, weights.find(default, kind="keypoints", offline=options.offline)
+            except UserError as broken:
+                log.warning("%s", broken)
     name, best = worth[0]
     if not _runs("mediapipe"):  # nothing is left: that they are missing is the error
         return name, weights.find(best, kind="keypoints", offline=options.offline)

@@ -38,7 +38,7 @@ else:
 log = logging.getLogger("video2pose3d")
 
 Kind = Literal["detector", "keypoints", "relation", "lifter", "backbone"]
-Known = Literal["manifest", "packaged", "first use", "no"]
+Known = Literal["manifest", "first use", "no"]
 
 
 @dataclass(frozen=True)
@@ -269,8 +269,6 @@ def _judge(entry: Weight, path: Path, *, remember: bool) -> Verdict:
     known: Known = "no"
     if entry.sha256 is not None:
         known = "manifest" if digest == entry.sha256 else "no"
-    elif entry.packaged is not None:
-        known = "packaged"  # came with the program and is replaced with it
     elif digest.startswith(entry.sha256_prefix or ""):
         first_used = _remembered(entry, digest) if remember else _lock().get(entry.file, digest)
         known = "first use" if digest == first_used else "no"

@@ -11,12 +11,13 @@ from video2pose3d.cli import NOTHING_DONE, _options
 
 
 @click.command("doctor")
+@click.option("--network", is_flag=True, help="Also ask whether weights can be downloaded.")
 @_options.common
-def command(as_json: bool, quiet: bool) -> int:
+def command(network: bool, as_json: bool, quiet: bool) -> int:
     """What is installed, which device, which weights, what is missing and what cures it."""
     from video2pose3d import doctor
 
-    checks = doctor.examine()
+    checks = doctor.examine(network=network)
     if as_json:
         click.echo(json.dumps([dataclasses.asdict(check) for check in checks], indent=2))
     else:

@@ -18,6 +18,7 @@ from video2pose3d.errors import UserError
 from video2pose3d.exporters._fields import COORDINATE_SYSTEM, PER_FRAME, SCHEMA_VERSION, UNITS
 from video2pose3d.skeletons import H36M17
 from video2pose3d.structures import Camera, Keypoints2D, Person, Poses3D, Rig, Scene, Track
+from video2pose3d.video.clock import MAX_FPS
 
 suffix = ".npz"
 
@@ -63,7 +64,6 @@ _PER_VIEW: dict[str, tuple[int, ...]] = {
 }
 # These are not in the contract's first list: a file without them is read all the same.
 _OPTIONAL = {"scores_3d", "boxes", "box_scores", "camera_dist", "cameras_size"}
-_MAX_FPS = 1e5  # no camera is as fast
 
 
 def write(scene: Scene, folder: Path) -> list[Path]:
@@ -298,7 +298,7 @@ def _check_clip(clip: dict[str, np.ndarray], path: Path) -> None:
         "timestamps do not go forward": not (
             np.isfinite(times).all() and (np.diff(times) > 0).all()
         ),
-        "fps is not a rate": not 0 < clip["fps"] <= _MAX_FPS,
+        "fps is not a rate": not 0 < clip["fps"] <= MAX_FPS,
         # Else a file of a constant rate would lack frames, or have more than memory holds.
         "fps does not fit the timestamps": not (frames - 1) / 2 <= span <= 2 * frames,
         "image_size is not a size": (clip["image_size"] <= 0).any(),
