@@ -1,11 +1,11 @@
-"""Claims about `bench lifters`; nothing here depends on how fast the machine is."""
+"""Claims about `bench`; nothing here depends on how fast the machine is."""
 
 import json
 
 import pytest
 from click.testing import CliRunner
 
-from video2pose3d.bench import lifters
+from video2pose3d.bench import lifters, program
 from video2pose3d.cli import video2pose3d
 
 
@@ -42,6 +42,20 @@ def test_the_json_says_what_the_shares_are_made_of(tiny):
     of_weights = 2e-9 * two["parameters"] * two["frames"] * 17  # nearly all of them are Linear's
     assert 0.9 * of_weights < two["gflop"] < 1.2 * of_weights
     assert two["gflops"] == pytest.approx(1e3 * two["gflop"] / two["ms"])
+
+
+def test_stages_are_measured_on_the_device_that_was_asked_for(tmp_path, monkeypatch):
+    asked = []
+    empty = program.Bench([], None)
+    monkeypatch.setattr(program, "measure", lambda _, flags, __: asked.append(flags) or empty)
+    clip = tmp_path / "clip.mp4"
+    clip.touch()
+    flags = ["bench", str(clip), "--only", "stages", "--flags", "--camera 'my lens.npz'"]
+    assert CliRunner().invoke(video2pose3d, [*flags, "--device", "cpu"]).exit_code == 0
+    assert asked == [["--device", "cpu", "--camera", "my lens.npz"]]
+    done = CliRunner().invoke(video2pose3d, [*flags, "--device", "cuda:99"])
+    assert done.exit_code == 1
+    assert "cuda:99" in done.stderr
 
 
 def test_a_clip_that_is_not_there_is_wrong_usage():

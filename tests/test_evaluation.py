@@ -186,11 +186,29 @@ def test_the_command_prints_tables_and_draws_a_picture(folder, tmp_path):
     flags += ["--weights", str(tmp_path / "tiny.safetensors")]
     done = CliRunner().invoke(video2pose3d, [*flags, "-o", str(tmp_path / "out")])
     assert done.exit_code == 0, done.output
-    for words in ("noisy 2D", "mean pose, facing the camera", "By source", "By angle", "worst"):
+    for words in ("tiny, noisy 2D", "mean pose, facing the camera", "By source", "By angle"):
         assert words in done.output
     assert (tmp_path / "out" / "mocap.png").stat().st_size > 10_000
     done = CliRunner().invoke(video2pose3d, [*flags, "--dump", str(tmp_path / "given"), "--json"])
     assert len(json.loads(done.stdout)) == 9
+
+
+@pytest.mark.parametrize("measure", ["mocap", "rigs", "relate"])
+def test_what_is_missing_is_said_before_anything_is_lifted(tmp_path, measure, monkeypatch):
+    def lift(*_, **__):
+        pytest.fail("lifted")
+
+    monkeypatch.setattr(mocap, "lift", lift)
+    flags = ["evaluate", measure, "--data", str(tmp_path), "--device", "cpu"]
+    files.write(tmp_path, ["train", "test"], [walk(20), walk(20, seed=1)])
+    (tmp_path / "train.npz").rename(tmp_path / "kept")
+    done = CliRunner().invoke(video2pose3d, flags)
+    what = "train.npz: no such file" if measure == "mocap" else "no clip of its test has 27 frames"
+    assert what in done.stderr
+    assert done.exit_code == 1
+    (tmp_path / "kept").rename(tmp_path / "train.npz")
+    done = CliRunner().invoke(video2pose3d, flags)
+    assert "no clip of its test has 27 frames" in done.stderr
 
 
 def test_tables_line_up_and_say_where_there_is_no_number():
@@ -287,10 +305,17 @@ def test_details_say_which_joint_errs_and_when(tmp_path):
     errors = {name: row[0] for name, row in by_joint.rows.items()}
     assert errors.pop("left_knee") == pytest.approx(340 * 4 / 46, abs=0.01)
     assert max(errors.values()) < 0.01
-    assert list(by_time.rows)[5] == "2.0 to 2.3 s"
+    assert list(by_time.rows)[5] == "2.0 to 2.3 s, frames 20 to 23"
     assert [row[0] for row in by_time.rows.values()] == [2] + [4] * 11
     assert [round(row[1]) for row in by_time.rows.values()] == [0] * 5 + [20] + [0] * 6
-    assert 0 < by_time.rows["2.0 to 2.3 s"][2] != by_time.rows["2.0 to 2.3 s"][1]
+    _, mpjpe, p_mpjpe = by_time.rows["2.0 to 2.3 s, frames 20 to 23"]
+    assert 0 < p_mpjpe != mpjpe
+
+
+def test_the_parts_of_a_short_clip_are_told_apart(tmp_path):
+    truth = clip(people=1, frames=12)
+    files = write(tmp_path, truth, truth.swapaxes(0, 1), np.ones((1, 12), bool))
+    assert len(result.evaluate_details(*files)[1].rows) == 12
 
 
 def test_files_that_do_not_belong_together_are_one_clear_error(tmp_path):

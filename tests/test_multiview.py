@@ -137,6 +137,16 @@ def test_what_one_camera_sees_is_not_a_point():
     assert np.isfinite(np.delete(points.reshape(-1, 3), 5, axis=0)).all()
 
 
+def test_somebody_whom_one_camera_sees_is_said_to_be_left_out():
+    cameras = filmed([walk(20)], rig(3))
+    cameras = [replace(camera, people=camera.people[: v == 0]) for v, camera in enumerate(cameras)]
+    warnings = found(cameras).warnings
+    assert warnings == [
+        "no person found by two cameras",
+        "tracks seen by one camera only, and left out: 1",
+    ]
+
+
 def test_refined_bones_keep_their_lengths_and_bodies_stay_where_they_were_seen():
     views, joints = rig(4), walk(40)
     rng = np.random.default_rng(0)

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from video2pose3d import kinematics
 from video2pose3d.cli import video2pose3d
 from video2pose3d.datasets.mocap import Mocap
 from video2pose3d.evaluation import filming, rigs
+from video2pose3d.exporters import bvh
 from video2pose3d.multiview.triangulation import Sights, triangulate
 
 
@@ -53,6 +55,10 @@ def test_clean_keypoints_meet_where_the_detector_points(folder):
 
 
 def test_the_command_prints_the_tables_of_a_rig(folder):
+    (folder / "test.npz").unlink()
+    (folder / "test").mkdir()  # a folder of clips is as good as one file
+    y_up = files.walk(40)[..., [0, 2, 1]] * [1, 1, -1]
+    (folder / "test" / "walk.bvh").write_text(bvh.text(kinematics.solve(y_up, 50.0)))
     arguments = ["evaluate", "rigs", "--data", str(folder), "--cameras", "3", "--json"]
     done = CliRunner().invoke(video2pose3d, arguments, catch_exceptions=False)
     assert done.exit_code == 0, done.output

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +52,7 @@ def command(
     from video2pose3d.bench import lifters, program
     from video2pose3d.networks import choose_device
 
+    device = choose_device(device)
     if clip == Path(LIFTERS) and not Path(LIFTERS).exists():
         clip, only = None, (LIFTERS, *only)
     clip = clip or program.example_clip()
@@ -62,14 +64,14 @@ def command(
     results: dict[str, Any] = {}
     of_clip = [name for name in only or MEASUREMENTS if name != LIFTERS]
     if of_clip:
-        measured = program.measure(clip, flags.split(), of_clip)
+        measured = program.measure(clip, ["--device", device, *shlex.split(flags)], of_clip)
         results |= measured.as_json()
         if output is not None and measured.report is not None:
             program.plot(measured.report, output / "stages.png")
         if not as_json:
             _say(clip, measured)
     if LIFTERS in only:
-        measured = lifters.measure(choose_device(device))
+        measured = lifters.measure(device)
         results[LIFTERS] = measured.as_json()
         if not as_json:
             click.echo(lifters.as_table(measured))

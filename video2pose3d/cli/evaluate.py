@@ -57,6 +57,12 @@ _weights = click.option(
     "--weights", "lifter", default=Options.lifter, show_default=True, metavar="NAME|PATH",
     help="The lifter.",
 )  # fmt: skip
+_body = click.option(
+    "--body",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="SMPL's file in the folder of the data, which AMASS's clips need.",
+)
 _running = _options.stack(_options.device, _options.common)
 
 # ------------------------------------------------------------------ motion capture
@@ -66,12 +72,7 @@ _running = _options.stack(_options.device, _options.common)
 @_data("Folder with train and test, each an .npz or a folder of BVH and AMASS files.")
 @_weights
 @_all("60 of the sequences")
-@click.option(
-    "--body",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="SMPL's file in the folder of the data, which AMASS's clips need.",
-)
+@_body
 @click.option(
     "--dump",
     type=click.Path(file_okay=False, path_type=Path),
@@ -119,9 +120,10 @@ def _dump(data: Path, body: Path | None, limit: int | None, folder: Path, as_jso
 
 
 @command.command()
-@_data("Folder of test.npz.")
+@_data("Folder with test, as for mocap.")
 @_weights
 @_all("60 of the sequences")
+@_body
 @click.option(
     "--cameras",
     type=click.IntRange(2, 16),
@@ -131,8 +133,8 @@ def _dump(data: Path, body: Path | None, limit: int | None, folder: Path, as_jso
 )
 @_running
 def rigs(
-    data: Path, lifter: str, everything: bool, cameras: tuple[int, ...], device: str,
-    as_json: bool, quiet: bool,
+    data: Path, lifter: str, everything: bool, body: Path | None, cameras: tuple[int, ...],
+    device: str, as_json: bool, quiet: bool,
 ) -> None:  # fmt: skip
     """The same by several calibrated cameras at once.
 
@@ -142,11 +144,12 @@ def rigs(
     from video2pose3d.evaluation.filming import SEQUENCES
 
     ready, limit = _lifter(lifter, device), None if everything else SEQUENCES
-    _show(rigs.evaluate(ready, data, cameras=cameras or rigs.CAMERAS, limit=limit), as_json)
+    cameras, body = cameras or rigs.CAMERAS, body and data / body
+    _show(rigs.evaluate(ready, data, cameras=cameras, limit=limit, body=body), as_json)
 
 
 @command.command()
-@_data("As for mocap.")
+@_data("Folder with test, as for mocap.")
 @_weights
 @click.option(
     "--relate-weights",
@@ -156,10 +159,11 @@ def rigs(
     help="The network to measure.",
 )
 @_all("24 of the sequences")
+@_body
 @_running
 def relate(
-    data: Path, lifter: str, relate_weights: str, everything: bool, device: str, as_json: bool,
-    quiet: bool,
+    data: Path, lifter: str, relate_weights: str, everything: bool, body: Path | None, device: str,
+    as_json: bool, quiet: bool,
 ) -> None:  # fmt: skip
     """How much --relate mends.
 
@@ -172,7 +176,8 @@ def relate(
 
     network = relate.load(weights.find(relate_weights, kind="relation"), choose_device(device))
     limit = None if everything else SEQUENCES
-    _show([evaluate(network, _lifter(lifter, device), data, limit=limit)], as_json)
+    ready, body = _lifter(lifter, device), body and data / body
+    _show([evaluate(network, ready, data, limit=limit, body=body)], as_json)
 
 
 # ------------------------------------------------------------------ the papers' tables
@@ -310,11 +315,13 @@ def result(
 
 
 def _lifter(name: str, device: str, **expected: str) -> Any:
-    """The lifter of --weights; expected: as for lifters.load."""
+    """The lifter of --weights, under that name; expected: as for lifters.load."""
     from video2pose3d import lifters
     from video2pose3d.networks import choose_device, find_lifter
 
-    return lifters.load(find_lifter(Options(lifter=name)), choose_device(device), **expected)
+    file = find_lifter(Options(lifter=name))
+    ready = lifters.load(file, choose_device(device), **expected)
+    return dataclasses.replace(ready, name=Path(name).stem)
 
 
 def _show(measured: list, as_json: bool) -> None:

@@ -18,7 +18,9 @@ from pathlib import Path
 import numpy as np
 
 from video2pose3d import archives
+from video2pose3d.datasets import collection
 from video2pose3d.datasets.mocap import Mocap
+from video2pose3d.errors import UserError
 from video2pose3d.evaluation import detector
 from video2pose3d.geometry import project
 from video2pose3d.skeletons import H36M17
@@ -63,6 +65,15 @@ class Sequence:
 def film(mocap: Mocap, limit: int | None = None) -> list[Sequence]:
     """The sequences of the benchmark, always the same for the same file."""
     return [_film_one(mocap, *piece) for piece in pieces(mocap, limit)]
+
+
+def read(data: Path, body: Path | None = None) -> Mocap:
+    """The test clips of a data folder as `collection.read` takes it; UserError where all are too
+    short."""
+    mocap = collection.read(data, "test", body=body)
+    if not pieces(mocap):
+        raise UserError(f"no clip of its test has {SHORTEST} frames", path=data)
+    return mocap
 
 
 def pieces(mocap: Mocap, limit: int | None = None) -> list[tuple[int, int, int, int]]:

@@ -13,15 +13,14 @@ import numpy as np
 
 from video2pose3d.datasets import collection
 from video2pose3d.datasets.mocap import Mocap
-from video2pose3d.errors import UserError
 from video2pose3d.evaluation.filming import (
     AZIMUTHS,
     CAMERA,
     KINDS,
     SEQUENCES,
-    SHORTEST,
     Sequence,
     film,
+    read,
 )
 from video2pose3d.evaluation.scores import Errors, Score, Table, mean
 from video2pose3d.lifters import Lifter, lift
@@ -53,9 +52,8 @@ def evaluate(
     well. limit: how many sequences, spread evenly over the clips; None for all (some 300 in
     mocap17, five times as long).
     """
-    sequences = film(collection.read(data, "test", body=body), limit)
-    if not sequences:
-        raise UserError(f"no clip of its test has {SHORTEST} frames", path=data)
+    mean_ = mean_pose(collection.read(data, "train", body=body))
+    sequences = film(read(data, body), limit)
     truth = [sequence.truth for sequence in sequences]
     scores, errors = [], {}
     for kind in KINDS:
@@ -66,7 +64,6 @@ def evaluate(
             Errors.of(1000 * a.astype(np.float64), 1000 * b)
             for a, b in zip(found, truth, strict=True)
         ]
-    mean_ = mean_pose(collection.read(data, "train", body=body))
     facing = [_face(mean_, joints) for joints in truth]
     scores.append(score("mean pose, facing as the truth", facing, truth))
     still = [np.broadcast_to(mean_, joints.shape) for joints in truth]

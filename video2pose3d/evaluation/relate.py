@@ -19,7 +19,7 @@ import numpy as np
 
 from video2pose3d import lifters, relate
 from video2pose3d.datasets.mocap import Mocap
-from video2pose3d.evaluation.filming import CAMERA, KINDS, pieces
+from video2pose3d.evaluation.filming import CAMERA, KINDS, pieces, read
 from video2pose3d.evaluation.scores import Score, Table
 from video2pose3d.skeletons import H36M17
 from video2pose3d.structures import Keypoints2D
@@ -56,14 +56,15 @@ def evaluate(
     data: Path,
     *,
     limit: int | None = SEQUENCES,
+    body: Path | None = None,
 ) -> Table:
     """Errors of 2D keypoints that were seen, in mm at the person and in px, as they were seen and
 
     mended, and by how much they changed. unseen mm: the median of those that were filled in;
     MPJPE, N-MPJPE, P-MPJPE in mm, velocity (MPJVE) in mm a frame: of the first view as the lifter
-    has it. data: folder with test.npz. limit: how many pieces; None for all.
+    has it. data, body: as for rigs. limit: how many pieces; None for all.
     """
-    mocap = Mocap.read(Path(data) / "test.npz")
+    mocap = read(data, body)
     filmed = list(film(mocap, limit))
     rows = {}
     for kind in KINDS:

@@ -84,7 +84,7 @@ def evaluate_details(result: Path, truth: Path) -> list[Table]:
         here = both.counts[i, k]
         errors = Errors.of(1000 * both.lifted[k], 1000 * both.expected[i], here)
         by_time = {
-            f"{seconds[part[0]]:.1f} to {seconds[part[-1]]:.1f} s": (
+            "{:.1f} to {:.1f} s, frames {} to {}".format(*seconds[part[[0, -1]]], *part[[0, -1]]): (
                 len(errors.p1[rows]), mean(errors.p1[rows]), mean(errors.p2[rows]),
             )
             for part in np.array_split(np.arange(len(here)), min(PARTS, len(here)))

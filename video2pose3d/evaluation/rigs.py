@@ -79,14 +79,14 @@ def _sighting(keypoints: Keypoints2D) -> Sighting:
 
 def evaluate(
     lifter: Lifter, data: Path, *, cameras: Sequence[int] = CAMERAS,
-    limit: int | None = filming.SEQUENCES,
+    limit: int | None = filming.SEQUENCES, body: Path | None = None,
 ) -> list[Table]:  # fmt: skip
     """Errors by number of cameras, with noisy and with clean 2D, and by joint; in mm.
 
-    data: folder with test.npz; lifter: for joints that one camera sees; limit: how many sequences,
-    None for all.
+    lifter: for joints that one camera sees; data: folder with test as `collection.read` takes it,
+    body as well; limit: how many sequences, None for all.
     """
-    mocap = Mocap.read(Path(data) / "test.npz")
+    mocap = filming.read(data, body)
     rows: dict[str, dict[str, tuple[float, ...]]] = {stage: {} for stage in _STAGES}
     by_joint: dict[str, np.ndarray] = {}
     for count in cameras:

@@ -36,7 +36,10 @@ _CURE = "download it anew or give another file"
 
 @dataclasses.dataclass(frozen=True)
 class Lifter:
-    """A network ready to lift. frames: the window it was trained on; metadata: the header."""
+    """A network ready to lift. name: for tables and errors, at first the network's; frames: the
+
+    window it was trained on; metadata: the header.
+    """
 
     name: str
     model: nn.Module

@@ -110,8 +110,8 @@ def reconstruct(
         scale_source="from the calibration",
         rig=rig,
     )
-    warnings = turned if people else ["no person found"]
-    if alone and people:
+    warnings = turned if people else ["no person found by two cameras"]
+    if alone:
         warnings.append(f"tracks seen by one camera only, and left out: {alone}")
     if bodies:
         beside = zip(*(_beside(body, views) for body in bodies), strict=True)
