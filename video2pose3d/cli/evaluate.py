@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -192,14 +191,20 @@ _published = _options.stack(
 @_published
 def h36m(**flags: Any) -> None:
     """Human3.6M by MotionBERT's protocol, labels in pixels."""
-    _measure("h36m", "evaluate", "h36m_motionbert", "screen", **flags)
+    from video2pose3d.datasets import h36m_motionbert
+    from video2pose3d.evaluation.h36m import evaluate
+
+    _measure(evaluate, h36m_motionbert, "screen", **flags)
 
 
 @command.command("h36m_gt")
 @_published
 def h36m_gt(**flags: Any) -> None:
     """The same from the labels' own 2D."""
-    _measure("h36m", "evaluate", "h36m_motionbert", "screen", **flags, truth_2d=True)
+    from video2pose3d.datasets import h36m_motionbert
+    from video2pose3d.evaluation.h36m import evaluate
+
+    _measure(evaluate, h36m_motionbert, "screen", **flags, truth_2d=True)
 
 
 @command.command("h36m_metres")
@@ -214,33 +219,40 @@ def h36m_gt(**flags: Any) -> None:
 )
 def h36m_metres(**flags: Any) -> None:
     """Human3.6M by VideoPose3D's protocol, in metres."""
-    _measure("h36m", "evaluate_metres", "h36m", "metre", **flags)
+    from video2pose3d.datasets import h36m
+    from video2pose3d.evaluation.h36m import evaluate_metres
+
+    _measure(evaluate_metres, h36m, "metre", **flags)
 
 
 @command.command("3dhp")
 @_published
 def mpi_inf_3dhp(**flags: Any) -> None:
     """MPI-INF-3DHP."""
-    _measure("mpi_inf_3dhp", "evaluate", "mpi_inf_3dhp", "metre", **flags)
+    from video2pose3d.datasets import mpi_inf_3dhp
+    from video2pose3d.evaluation.mpi_inf_3dhp import evaluate
+
+    _measure(evaluate, mpi_inf_3dhp, "metre", **flags)
 
 
 @command.command()
 @_published
 def humaneva(**flags: Any) -> None:
     """HumanEva-I."""
-    _measure("humaneva", "evaluate", "humaneva", "metre", **flags)
+    from video2pose3d.datasets import humaneva
+    from video2pose3d.evaluation.humaneva import evaluate
+
+    _measure(evaluate, humaneva, "metre", **flags)
 
 
 def _measure(
-    module: str, function: str, reader: str, unit: str, *, data: Path, lifter: str, device: str,
+    evaluate: Callable[..., Any], reader: Any, unit: str, *, data: Path, lifter: str, device: str,
     as_json: bool, quiet: bool, **protocol: Any,
 ) -> None:  # fmt: skip
     from video2pose3d import datasets
 
-    files = importlib.import_module(f"video2pose3d.datasets.{reader}")
-    datasets.find(data, files.FILE, files.WHERE)  # missing data are said before other troubles
+    datasets.find(data, reader.FILE, reader.WHERE)  # missing data are said before other troubles
     ready = _lifter(lifter, device, normalisation="screen 1", unit=unit)
-    evaluate = getattr(importlib.import_module(f"video2pose3d.evaluation.{module}"), function)
     _show([evaluate(ready, data, **protocol)], as_json)
 
 
