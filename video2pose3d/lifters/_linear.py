@@ -23,6 +23,17 @@ class Linear(nn.Linear):
         return torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, "none", [], "")
 
 
+class ExactLinear(nn.Linear):
+    """nn.Linear in float32, whatever autocast says: for a network's ends.
+
+    bfloat16 knows places and metres to 4 mm. The ends cost nothing and are most of its error.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.autocast(x.device.type, enabled=False):
+            return super().forward(x.float())
+
+
 @cache
 def onednn_is_faster() -> bool:
     """Where it was measured: AVX-512 without AMX, as AMD has it since Zen 4."""

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from video2pose3d.errors import UserError
+from video2pose3d.lifters._linear import ExactLinear
 from video2pose3d.lifters._transformer import Transformer
 
 
@@ -51,7 +52,7 @@ class Model(nn.Module):
         super().__init__()
         self.config = config
         C, d_l = config.C, config.d_l
-        self.embed = nn.Linear(2, C)  # L_e
+        self.embed = ExactLinear(2, C)  # L_e
         self.E_s = nn.Parameter(torch.zeros(1, 1, config.J, C))  # E_s-pos
         self.E_t = nn.Parameter(torch.zeros(1, config.T, 1, C))
         rates = [config.drop_path * loop / max(1, d_l - 1) for loop in range(d_l)]
@@ -63,7 +64,7 @@ class Model(nn.Module):
         # One norm after every spatial block and one after every temporal block, for all loops.
         self.norm_s, self.norm_t = nn.LayerNorm(C, eps=1e-6), nn.LayerNorm(C, eps=1e-6)
         self.norm = nn.LayerNorm(C)
-        self.head = nn.Linear(C, 3)
+        self.head = ExactLinear(C, 3)
 
     def embed_input(self, x: Tensor) -> Tensor:
         """L_e of eq. 6: (B, T, J, 3) -> (B, T, J, C), still without positions."""

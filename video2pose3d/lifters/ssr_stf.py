@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from video2pose3d.errors import UserError
 from video2pose3d.lifters._convolution import DepthWise
-from video2pose3d.lifters._linear import Linear
+from video2pose3d.lifters._linear import ExactLinear, Linear
 from video2pose3d.lifters._transformer import Axis, Mlp, Transformer, attend, gelu, layer_scale
 
 Streams = Literal["parallel", "sequential", "local", "global"]
@@ -262,12 +262,12 @@ class Model(nn.Module):
         super().__init__()
         self.config = config
         C, Ch = config.C, config.Ch
-        self.embed = nn.Linear(3, C)
+        self.embed = ExactLinear(3, C)
         self.P_s = nn.Parameter(torch.zeros(1, 1, config.J, C))
         self.blocks = nn.Sequential(*(BLOCKS[config.streams](config) for _ in range(config.N)))
         self.norm = nn.LayerNorm(C)
-        self.to_E = Linear(C, Ch)
-        self.head = nn.Linear(Ch, 3)
+        self.to_E = ExactLinear(C, Ch)
+        self.head = ExactLinear(Ch, 3)
         self.apply(_initialise)
         nn.init.trunc_normal_(self.P_s, std=0.02)
 

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from video2pose3d.errors import UserError
-from video2pose3d.lifters._linear import Linear
+from video2pose3d.lifters._linear import ExactLinear, Linear
 from video2pose3d.lifters._transformer import Axis, LayerScale, Mlp, Transformer
 from video2pose3d.skeletons import H36M17
 
@@ -171,12 +171,12 @@ class Model(nn.Module):
         super().__init__()
         self.config = config
         d, dh = config.d, config.dh
-        self.embed = nn.Linear(3, d)  # called an MLP; the counts leave room for one layer
+        self.embed = ExactLinear(3, d)  # called an MLP; the counts leave room for one layer
         self.P_s = nn.Parameter(torch.zeros(1, 1, config.J, d))
         self.blocks = nn.Sequential(*(Block(config) for _ in range(config.N)))
         self.norm = nn.LayerNorm(d)
-        self.to_E = Linear(d, dh)
-        self.head = nn.Linear(dh, 3)
+        self.to_E = ExactLinear(d, dh)
+        self.head = ExactLinear(dh, 3)
 
     def embed_input(self, x: Tensor) -> Tensor:
         """F(0): (B, T, J, 3) -> (B, T, J, d), still without positions."""

@@ -44,8 +44,7 @@ class Lifting(BaseModel):
     ) -> dict[str, Tensor]:
         """inputs (B, T, J, 3), targets (B, T, J, 3), weights (B, T): the loss, term by term."""
         with autocast(inputs.device):
-            E = self.lifter.represent(inputs)
-        estimate = self.lifter.head(E.float())  # bfloat16 rounds a metre to 4 mm
+            estimate = self.lifter(inputs)
         terms = losses.terms(estimate, targets, weights, self.W, self.factors)
         return {f"{name}_loss": value for name, value in terms.items()}
 
