@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+import torch
+
 from video2pose3d import pipeline
 from video2pose3d.batch.inputs import Job
 from video2pose3d.errors import UserError
@@ -25,6 +27,8 @@ from video2pose3d.results import Progress, Saving, check_folder
 from video2pose3d.video import Video
 
 log = logging.getLogger("video2pose3d")
+
+_NO_MEMORY = (MemoryError, torch.OutOfMemoryError)
 
 # What becomes of a folder with finished results in it: it is an error ("refuse"), it is kept where
 # content, options, weights and camera file are the same and done again otherwise ("resume"), or
@@ -73,10 +77,13 @@ class Worker:
             ended = self._finished_before(job)
             if ended is None:
                 check_folder(job.folder, Path(job.source))
-        except UserError as error:
+        except Exception as error:
             return _failed(job, error, begun)
         if ended is None:
-            self._networks = self._networks or Networks.load(self.options, self.choice)
+            try:
+                self._networks = self._networks or Networks.load(self.options, self.choice)
+            except _NO_MEMORY as error:  # other workers have it, perhaps: another job may do
+                return _failed(job, error, begun)
             ended = self._process(job, clip, self._networks, begun)
         clip.close()
         return ended
@@ -112,10 +119,7 @@ class Worker:
             with alone_in(job.folder), self.bars(job.folder.name) as progress:
                 result = pipeline.process(clip, networks, self.options, progress=progress)
                 files = result.write(job.folder, self.saving, progress=progress)
-        except UserError as error:
-            return _failed(job, error, begun)
         except Exception as error:  # a bug of ours must not take the other videos with it
-            log.error("%s: this is a bug, please report it", job.source, exc_info=error)
             return _failed(job, error, begun)
         return Outcome(
             job,
@@ -128,8 +132,16 @@ class Worker:
 
 
 def _failed(job: Job, error: Exception, begun: float) -> Outcome:
-    line = f"{job.source}: {error!r}"
-    if isinstance(error, UserError):
-        line = str(error)
+    """What went wrong as one line; what nobody but us can mend with its traceback, too."""
+    mendable = error if isinstance(error, UserError) else None
+    if isinstance(error, _NO_MEMORY):
+        cure = "try fewer --workers, a part of the clip (--start, --end) or --device cpu"
+        mendable = UserError("not enough memory", path=job.source, cure=cure)
+    elif isinstance(error, OSError):
+        mendable = UserError(error.strerror or str(error), path=job.source)
+    if mendable is None:
+        log.error("%s: this is a bug, please report it", job.source, exc_info=error)
+    else:
         log.debug("%s", job.source, exc_info=error)
+    line = f"{job.source}: {error!r}" if mendable is None else str(mendable)
     return Outcome(job, "failed", time.perf_counter() - begun, error=line)
