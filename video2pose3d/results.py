@@ -140,7 +140,7 @@ def name_of(source: Path) -> str:
     if source.name.isdecimal() and not source.exists():
         return f"webcam-{source}"
     path = Path(os.path.abspath(source))
-    return path.name if path.is_dir() else without_ending(path).name
+    return path.name if os.path.isdir(path) else without_ending(path).name
 
 
 def without_ending(path: Path) -> Path:
