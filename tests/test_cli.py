@@ -95,6 +95,25 @@ def test_results_that_are_there_are_not_lost(program, tmp_path):
     assert program(clip, *flags, "--overwrite").exit_code == 0
 
 
+@pytest.mark.parametrize("command", ["run", "multiview"])
+def test_files_that_are_no_result_s_are_not_lost(program, tmp_path, monkeypatch, command):
+    clips = [figures.write_clip(tmp_path / name, frames=4) for name in ("a.mp4", "b.mp4")]
+    monkeypatch.setattr(figures.Detector, "detect", lambda *_: pytest.fail("it was watched"))
+    folder = tmp_path / "out" / "a"
+    folder.mkdir(parents=True)
+    clips = clips[:1] if command == "run" else clips
+    for name, flags in (("poses.npz", []), ("person-3.bvh", []), ("poses.csv", ["--export", "csv"]),
+                        ("overlay.mp4", []), ("report.json", [])):  # fmt: skip
+        (folder / name).write_text("somebody's")
+        done = program(command, *clips, "-o", tmp_path / "out", *flags)
+        assert done.exit_code == NOTHING_DONE
+        assert f"{folder / name}: is there already; add --overwrite" in done.stderr
+        (folder / name).unlink()
+    (folder / "report.json").write_text("{}")
+    done = program(command, *clips, "-o", tmp_path / "out")
+    assert f"{folder}: holds results already; add --overwrite" in done.stderr
+
+
 def test_some_failed_is_3_and_all_failed_is_1(program, tmp_path):
     clip = figures.write_clip(tmp_path / "good.mp4")
     bad = tmp_path / "bad.mp4"

@@ -23,16 +23,16 @@ from video2pose3d.files import alone_in
 from video2pose3d.networks import Choice, Networks
 from video2pose3d.options import Options
 from video2pose3d.report import as_json, content_hash, files_of, read_report
-from video2pose3d.results import Progress, Saving, check_folder
+from video2pose3d.results import Progress, Saving, check_folder, check_free
 from video2pose3d.video import Video
 
 log = logging.getLogger("video2pose3d")
 
 _NO_MEMORY = (MemoryError, torch.OutOfMemoryError)
 
-# What becomes of a folder with finished results in it: it is an error ("refuse"), it is kept where
-# content, options, weights and camera file are the same and done again otherwise ("resume"), or
-# done again ("replace").
+# What becomes of a folder with finished results in it: it is an error, and so are other files in
+# the way ("refuse"), it is kept where content, options, weights and camera file are the same and
+# done again otherwise ("resume"), or done again ("replace").
 WhenThere = Literal["refuse", "resume", "replace"]
 
 
@@ -92,11 +92,10 @@ class Worker:
         """The outcome of a job that needs no work; None for one that does."""
         if self.when_there == "replace":
             return None
-        report = read_report(job.folder)
         if self.when_there == "refuse":
-            if report is not None:
-                raise UserError("holds results already", path=job.folder, cure="add --overwrite")
+            check_free(job.folder, self.saving)
             return None
+        report = read_report(job.folder)
         if report is None or self.choice is None:
             return None
         camera = self.options.camera
