@@ -254,11 +254,12 @@ def test_what_is_finished_is_not_done_again_while_content_and_options_are_the_sa
     (tmp_path / "in" / "broken.mp4").write_bytes(b"\0" * 100)
     jobs, _ = name_results(discover([str(tmp_path / "in")])[0], tmp_path / "out")
 
-    def outcomes(**options):
-        saving = Saving(("npz", "bvh"), overlay=False, animation=False)
+    def outcomes(exports=("npz", "bvh"), **options):
+        saving = Saving(exports, overlay=False, animation=False)
         worker = Worker(Options(**options), saving, "resume", partial(Bars, quiet=True))
         return [worker.do(job).status for job in jobs]
 
+    again = ["failed", "skipped", "skipped"]
     assert outcomes() == ["failed", "done", "done"]
     assert (tmp_path / "out" / "b" / "x" / "poses.npz").exists()
     assert outcomes() == ["failed", "skipped", "skipped"]
@@ -267,6 +268,11 @@ def test_what_is_finished_is_not_done_again_while_content_and_options_are_the_sa
     (tmp_path / "out" / "a" / "x" / "person-1.bvh").unlink()
     assert outcomes() == ["failed", "done", "skipped"]
     assert outcomes(height=1.6) == ["failed", "done", "done"]
+    # The same by other words: the contents of the files that they name are compared.
+    assert outcomes(height=1.6, lifter="./ssr_stf", detector="mine.pt") == again
+    assert outcomes(height=1.6, device="cpu", offline=True, trust_weights=True) == again
+    assert outcomes(("bvh", "npz"), height=1.6) == outcomes(("bvh",), height=1.6) == again
+    assert outcomes(("csv",), height=1.6) == ["failed", "done", "done"]
 
 
 def test_what_another_camera_file_of_the_same_name_has_made_is_done_again(monkeypatch, tmp_path):

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
@@ -27,6 +27,14 @@ from video2pose3d.results import Progress, Saving, check_folder, check_free
 from video2pose3d.video import Video
 
 log = logging.getLogger("video2pose3d")
+
+# Options that change no result, and those that may name files, whose contents are compared.
+_INDECISIVE = frozenset(
+    (
+        *("device", "offline", "trust_weights"),
+        *("camera", "detector", "keypoints_weights", "relate_weights", "lifter"),
+    )
+)
 
 _NO_MEMORY = (MemoryError, torch.OutOfMemoryError)
 
@@ -105,7 +113,7 @@ class Worker:
             "camera_sha256": camera and content_hash(camera),
         }
         same = (
-            all(report.get(key) == value for key, value in asked.items())
+            _decisive(asked) == _decisive(report)
             and [one.get("sha256") for one in report.get("weights", [])] == self.choice.digests
             and all((job.folder / name).is_file() for name in files_of(report))
             and report.get("input", {}).get("sha256") == content_hash(Path(job.source))
@@ -128,6 +136,16 @@ class Worker:
             people=len(result.people),
             frames=len(result.timestamps),
         )
+
+
+def _decisive(report: dict[str, Any]) -> dict[str, Any]:
+    """Of the choices that a report tells, those that another result would come of."""
+    options, saving = report.get("options", {}), report.get("saving", {})
+    return {
+        "options": {name: value for name, value in options.items() if name not in _INDECISIVE},
+        "saving": {**saving, "exports": {"npz", *saving.get("exports", [])}},
+        "camera_sha256": report.get("camera_sha256"),
+    }
 
 
 def _failed(job: Job, error: Exception, begun: float) -> Outcome:
