@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -48,8 +49,8 @@ def tree(tmp_path):
     return tmp_path
 
 
-def _folders(tree, *sources):
-    jobs = name_results(discover(str(tree / s) for s in sources)[0], tree / "out")
+def _folders(tree, *sources, mark=""):
+    jobs, _ = name_results(discover(f"{mark}{tree / s}" for s in sources)[0], tree / "out")
     return [str(job.folder.relative_to(tree / "out")) for job in jobs]
 
 
@@ -71,9 +72,78 @@ def test_a_glob_names_results_by_the_part_with_wildcards(tree):
 
 def test_a_list_is_read_relative_to_itself(tree):
     (tree / "list.txt").write_text("# clips\na/x.mp4\n\nb/c/y.MOV\n")
-    jobs = name_results(discover([f"@{tree / 'list.txt'}"])[0], tree / "out")
-    assert [job.folder.name for job in jobs] == ["x", "y"]
+    jobs, _ = name_results(discover([f"@{tree / 'list.txt'}"])[0], tree / "out")
+    assert [job.folder for job in jobs] == [tree / "out/a/x", tree / "out/b/c/y"]
     assert [job.source for job in jobs] == [str(tree / "a/x.mp4"), str(tree / "b/c/y.MOV")]
+
+
+def test_what_lies_elsewhere_than_a_list_has_its_name_or_what_tells_it_apart(tree):
+    """...and a line more changes no name but of those whose name it shares."""
+    (tree / "lists").mkdir()
+    lines = []
+    for line, expected in (
+        (tree / "b/c/y.MOV", ["y"]),
+        ("../x.avi", ["y", "x"]),
+        (tree / "a/x.mp4", ["y", "x.avi", "x.mp4"]),
+        (tree / "b/x.mp4", ["y", "x", "a/x", "b/x"]),
+        ("..", ["y", "x", "a/x", "b/x", tree.name]),
+    ):
+        lines.append(f"{line}\n")
+        (tree / "lists" / "list.txt").write_text("".join(lines))
+        assert _folders(tree, "lists/list.txt", mark="@") == expected
+
+
+def test_videos_of_several_sources_are_told_apart_by_their_folders(tree):
+    assert _folders(tree, "a", "b") == ["a/x", "b/x", "c/y"]
+    assert _folders(tree, "a/*.mp4", "b/*.mp4") == ["a/x", "b/x"]
+    assert _folders(tree, "b", "a/x.mp4", "x.avi") == ["b/x", "c/y", "a/x", "x"]
+
+
+def test_an_ending_that_is_kept_is_not_another_s_stem(tree):
+    (tree / "x.mp4.mov").touch()
+    names = _folders(tree, "x.*")
+    assert names == ["x.avi", "x.mp4", "x.mp4.mov"]
+
+
+def test_a_list_may_begin_with_a_byte_order_mark_but_is_text(tree):
+    (tree / "list.txt").write_text("a/x.mp4\n", encoding="utf-8-sig")
+    (job,), _ = name_results(discover([f"@{tree / 'list.txt'}"])[0], tree / "out")
+    assert job.source == str(tree / "a/x.mp4")
+    (tree / "list.txt").write_text("a/x.mp4\n", encoding="utf-16-le")
+    with pytest.raises(UserError, match="not a list of videos"):
+        discover([f"@{tree / 'list.txt'}"])
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights there")
+def test_links_to_folders_are_followed_but_never_in_a_circle(tree, tmp_path_factory):
+    beside = tmp_path_factory.mktemp("beside")
+    (beside / "z.mp4").touch()
+    (tree / "b" / "0").symlink_to(beside)
+    (tree / "b" / "c" / "up").symlink_to(tree / "b")
+    (tree / "b" / "all").symlink_to(tree)
+    (beside / "back").symlink_to(tree / "b")
+    assert _folders(tree, "b") == ["x", "c/y", "0/z"]
+    assert _folders(tree, "") == ["x.avi", "x.mp4", "a/x", "b/x", "b/c/y", "b/0/z"]
+
+
+def test_many_videos_are_named_at_once(tmp_path):
+    places = [(f"{n}/x.mp4", Path(f"{n}", "x.mp4")) for n in range(20_000)]
+    begun = time.perf_counter()
+    jobs, _ = name_results(places, tmp_path)
+    assert len({job.folder for job in jobs}) == len(places)
+    assert time.perf_counter() - begun < 10  # two minutes where each looks at all
+
+
+def test_names_that_are_too_long_end_nothing(batch, tmp_path):
+    figures.write_clip(tmp_path / "good.mp4", frames=4)
+    long = "x" * 300 + ".mp4"
+    (tmp_path / "list.txt").write_text(f"{long}\ngood.mp4\n")
+    done = batch(f"@{tmp_path / 'list.txt'}", long, "-o", tmp_path / "out", "--json")
+    assert done.exit_code == SOME_FAILED, done.output
+    results = {one["input"]: one for one in json.loads(done.stdout)["results"]}
+    assert results[str(tmp_path / "good.mp4")]["status"] == "done"
+    for name in (str(tmp_path / long), long):
+        assert results[name]["error"] == f"{name}: File name too long"
 
 
 def test_a_video_that_two_sources_name_is_done_once(tree):
@@ -109,18 +179,24 @@ def test_a_source_without_videos_ends_nothing_where_another_has_some(batch, tmp_
 
 
 def test_two_inputs_of_the_same_name_are_refused_rather_than_mixed(tree):
-    with pytest.raises(UserError, match="both write to"):
-        name_results(place_inputs([str(tree / "a/x.mp4"), str(tree / "b/x.mp4")]), tree / "out")
+    clips = [str(tree / name) for name in ("a/x.mp4", "b/x.mp4")]
+    jobs, clashing = name_results(place_inputs([*clips, str(tree / "x.avi")]), tree / "out")
+    assert [job.source for job in jobs] == [str(tree / "x.avi")]
+    assert list(clashing) == clips
+    done = CliRunner().invoke(video2pose3d, ["run", *clips, "-o", str(tree / "out")])
+    assert done.exit_code == NOTHING_DONE
+    assert "both write to" in done.stderr
 
 
 def test_names_come_from_the_file_whatever_it_is_called(tmp_path):
     (tmp_path / "take 1.2").mkdir()
     names = ["-dash.mp4", "名前 & 'q';$(touch x).mp4", "take 1.2", "noending"]
-    jobs = name_results(place_inputs([str(tmp_path / n) for n in names]), tmp_path / "out")
+    jobs, _ = name_results(place_inputs([str(tmp_path / n) for n in names]), tmp_path / "out")
     assert [job.folder.name for job in jobs] == [
         "-dash", "名前 & 'q';$(touch x)", "take 1.2", "noending",
     ]  # fmt: skip
-    assert name_results(place_inputs(["0"]), tmp_path)[0].folder.name == "webcam-0"
+    (webcam,), _ = name_results(place_inputs(["0"]), tmp_path)
+    assert webcam.folder.name == "webcam-0"
 
 
 @pytest.mark.parametrize("name", ["a{b}", "{0}", "[/]", "100%"])
@@ -135,7 +211,7 @@ def test_progress_shows_names_as_they_are(name, monkeypatch, capsys):
 def test_no_name_leads_out_of_the_folder_of_results(tmp_path, name):
     (tmp_path / name).touch()
     for places in (place_inputs([str(tmp_path / name)]), [(str(tmp_path / name), Path(name))]):
-        (job,) = name_results(places, tmp_path / "out")
+        (job,), _ = name_results(places, tmp_path / "out")
         assert job.folder == tmp_path / "out" / name
     assert name_of(tmp_path / name) == name
 
@@ -176,13 +252,14 @@ def test_what_is_finished_is_not_done_again_while_content_and_options_are_the_sa
         (tmp_path / "in" / name).parent.mkdir(parents=True)
         figures.write_clip(tmp_path / "in" / name, frames=6)
     (tmp_path / "in" / "broken.mp4").write_bytes(b"\0" * 100)
-    jobs = name_results(discover([str(tmp_path / "in")])[0], tmp_path / "out")
+    jobs, _ = name_results(discover([str(tmp_path / "in")])[0], tmp_path / "out")
 
-    def outcomes(**options):
-        saving = Saving(("npz", "bvh"), overlay=False, animation=False)
+    def outcomes(exports=("npz", "bvh"), **options):
+        saving = Saving(exports, overlay=False, animation=False)
         worker = Worker(Options(**options), saving, "resume", partial(Bars, quiet=True))
         return [worker.do(job).status for job in jobs]
 
+    again = ["failed", "skipped", "skipped"]
     assert outcomes() == ["failed", "done", "done"]
     assert (tmp_path / "out" / "b" / "x" / "poses.npz").exists()
     assert outcomes() == ["failed", "skipped", "skipped"]
@@ -191,6 +268,11 @@ def test_what_is_finished_is_not_done_again_while_content_and_options_are_the_sa
     (tmp_path / "out" / "a" / "x" / "person-1.bvh").unlink()
     assert outcomes() == ["failed", "done", "skipped"]
     assert outcomes(height=1.6) == ["failed", "done", "done"]
+    # The same by other words: the contents of the files that they name are compared.
+    assert outcomes(height=1.6, lifter="./ssr_stf", detector="mine.pt") == again
+    assert outcomes(height=1.6, device="cpu", offline=True, trust_weights=True) == again
+    assert outcomes(("bvh", "npz"), height=1.6) == outcomes(("bvh",), height=1.6) == again
+    assert outcomes(("csv",), height=1.6) == ["failed", "done", "done"]
 
 
 def test_what_another_camera_file_of_the_same_name_has_made_is_done_again(monkeypatch, tmp_path):
@@ -198,7 +280,7 @@ def test_what_another_camera_file_of_the_same_name_has_made_is_done_again(monkey
     monkeypatch.setattr(Networks, "load", lambda options, choice: made)
     monkeypatch.setattr(Choice, "of", lambda options: figures.choice())
     figures.write_clip(tmp_path / "x.mp4", frames=4)
-    (job,) = name_results(discover([str(tmp_path)])[0], tmp_path / "out")
+    (job,), _ = name_results(discover([str(tmp_path)])[0], tmp_path / "out")
 
     def outcome():
         saving = Saving(overlay=False, animation=False)
@@ -229,7 +311,7 @@ def test_what_other_weights_of_the_same_name_have_made_is_done_again(monkeypatch
     lifter = tmp_path / "mine.safetensors"
     figures.write_clip(tmp_path / "x.mp4", frames=4)
     figures.write_clip(tmp_path / "y.mp4", frames=5)
-    jobs = name_results(discover([str(tmp_path)])[0], tmp_path / "out")
+    jobs, _ = name_results(discover([str(tmp_path)])[0], tmp_path / "out")
 
     def outcomes():
         saving = Saving(overlay=False, animation=False)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import scenes
 import tiny
+import torch
 from click.testing import CliRunner
 
 from video2pose3d import keypoints2d, lifters
@@ -95,6 +96,25 @@ def test_results_that_are_there_are_not_lost(program, tmp_path):
     assert program(clip, *flags, "--overwrite").exit_code == 0
 
 
+@pytest.mark.parametrize("command", ["run", "multiview"])
+def test_files_that_are_no_result_s_are_not_lost(program, tmp_path, monkeypatch, command):
+    clips = [figures.write_clip(tmp_path / name, frames=4) for name in ("a.mp4", "b.mp4")]
+    monkeypatch.setattr(figures.Detector, "detect", lambda *_: pytest.fail("it was watched"))
+    folder = tmp_path / "out" / "a"
+    folder.mkdir(parents=True)
+    clips = clips[:1] if command == "run" else clips
+    for name, flags in (("poses.npz", []), ("person-3.bvh", []), ("poses.csv", ["--export", "csv"]),
+                        ("overlay.mp4", []), ("report.json", [])):  # fmt: skip
+        (folder / name).write_text("somebody's")
+        done = program(command, *clips, "-o", tmp_path / "out", *flags)
+        assert done.exit_code == NOTHING_DONE
+        assert f"{folder / name}: is there already; add --overwrite" in done.stderr
+        (folder / name).unlink()
+    (folder / "report.json").write_text("{}")
+    done = program(command, *clips, "-o", tmp_path / "out")
+    assert f"{folder}: holds results already; add --overwrite" in done.stderr
+
+
 def test_some_failed_is_3_and_all_failed_is_1(program, tmp_path):
     clip = figures.write_clip(tmp_path / "good.mp4")
     bad = tmp_path / "bad.mp4"
@@ -172,6 +192,10 @@ def test_flags_come_from_a_config_and_the_command_line_wins(program, tmp_path):
     assert report["options"]["height"] == 1.9
     assert report["options"]["foot_lock"] == "off"
     assert report["saving"]["overlay"] is False
+    config.write_text("height = 1.7\n", encoding="utf-8-sig")  # as some editors save it
+    assert program("run", clip, "--config", config, "-o", tmp_path / "marked").exit_code == 0
+    report = json.loads((tmp_path / "marked" / "clip" / "report.json").read_text())
+    assert report["options"]["height"] == 1.7
     config.write_text("heigth = 1.5\n")
     wrong = program("run", clip, "--config", config)
     assert wrong.exit_code == 1
@@ -311,6 +335,28 @@ def test_a_bug_in_one_video_leaves_the_others_alone(program, tmp_path, monkeypat
     done = program("run", *clips, "-o", tmp_path / "out", "--no-overlay", "--no-animation")
     assert done.exit_code == 3
     assert "ZeroDivisionError" in done.stderr
+    assert (tmp_path / "out" / "b" / "report.json").exists()
+
+
+@pytest.mark.parametrize("error", [MemoryError("array"), torch.OutOfMemoryError("CUDA ...\nTried")])
+@pytest.mark.parametrize("where", [(figures.Detector, "detect"), (Networks, "load")])
+def test_too_little_memory_is_no_bug_and_leaves_the_others_alone(
+    program, tmp_path, monkeypatch, error, where
+):
+    clips = [figures.write_clip(tmp_path / name, frames=4) for name in ("a.mp4", "b.mp4")]
+    works = getattr(*where)
+
+    def fail_once(*_, **__):
+        monkeypatch.setattr(*where, works)
+        raise error
+
+    monkeypatch.setattr(*where, fail_once)
+    done = program("run", *clips, "-o", tmp_path / "out", "--no-overlay", "--no-animation")
+    assert done.exit_code == 3
+    line = f"{clips[0]}: not enough memory; try fewer --workers, a part of the clip"
+    assert done.stderr.startswith(f"error: {line}")
+    assert "this is a bug" not in done.stderr
+    assert "Traceback" not in done.stderr
     assert (tmp_path / "out" / "b" / "report.json").exists()
 
 

@@ -5,6 +5,7 @@ import os
 import pickle
 from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import figures
@@ -14,8 +15,10 @@ import pytest
 import video2pose3d
 from video2pose3d import pipeline
 from video2pose3d.errors import UserError
+from video2pose3d.files import alone_in
 from video2pose3d.options import Options
-from video2pose3d.report import content_hash
+from video2pose3d.render import animation
+from video2pose3d.report import content_hash, read_report
 from video2pose3d.skeletons import H36M17
 
 
@@ -163,6 +166,87 @@ def test_files_of_an_earlier_result_do_not_stay_beside_those_of_a_new_one(two_pe
     names = {file.name for file in files}
     assert names == {"poses.npz", "person-1.bvh", "report.json"}
     assert {file.name for file in (tmp_path / "two").iterdir()} == {*names, "notes.txt"}
+
+
+def test_an_interrupted_result_leaves_the_earlier_one_whole_and_nothing_behind(
+    two_people, tmp_path, monkeypatch
+):
+    bare = {"overlay": False, "animation": False}
+    two_people.save(tmp_path, exports=["bvh", "csv"], **bare)
+    folder = tmp_path / "two"
+    before = {file.name: file.read_bytes() for file in folder.iterdir()}
+    alone = replace(two_people, people=two_people.people[:1])
+
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(animation, "write", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            alone.save(tmp_path, overlay=False)
+    assert {f.name: f.read_bytes() for f in folder.iterdir() if f.is_file()} == before
+    assert len(video2pose3d.load(folder / ".unfinished" / "poses.npz").people) == 1
+    files = alone.save(tmp_path, **bare)
+    assert set(folder.iterdir()) == set(files)
+    assert {file.name for file in files} == {"poses.npz", "person-1.bvh", "report.json"}
+
+
+@pytest.mark.parametrize("at", ["poses.npz", "person-2.bvh", "report.json"])
+def test_a_result_killed_as_it_moved_in_is_not_finished_and_makes_room(
+    two_people, tmp_path, monkeypatch, at
+):
+    bare = {"overlay": False, "animation": False}
+    two_people.save(tmp_path, exports=["csv"], **bare)
+    folder, move = tmp_path / "two", Path.replace
+
+    def killed(source, target):
+        if target == folder / at:
+            raise KeyboardInterrupt
+        return move(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", killed)
+        with pytest.raises(KeyboardInterrupt):
+            two_people.save(tmp_path, exports=["bvh", "trc"], **bare)
+    assert read_report(folder) is None
+    alone = replace(two_people, people=two_people.people[:1])
+    with pytest.raises(UserError, match="'nope' is not an exporter"):
+        alone.save(tmp_path, exports=["nope"])
+    files = alone.save(tmp_path, **bare)
+    assert set(folder.iterdir()) == set(files)
+
+
+def test_a_result_without_its_clip_leaves_the_pictures_of_it(two_people, tmp_path):
+    folder = two_people.save(tmp_path, animation=False)[0].parent
+    drawn = (folder / "overlay.mp4").read_bytes()
+    loaded = video2pose3d.load(folder / "poses.npz")
+    for _ in range(2):
+        loaded.save(tmp_path, animation=False)
+        assert (folder / "overlay.mp4").read_bytes() == drawn
+        assert "overlay.mp4" in json.loads((folder / "report.json").read_text())["files"]
+    other = replace(loaded, report={**loaded.report, "input": {"sha256": "another's"}})
+    other.save(tmp_path, animation=False, overwrite=True)
+    assert not (folder / "overlay.mp4").exists()
+    two_people.save(tmp_path, animation=False, overwrite=True)
+    loaded.save(tmp_path, overlay=False, animation=False)
+    assert not (folder / "overlay.mp4").exists()
+
+
+def test_saving_again_replaces_the_same_clip_s_result_and_nothing_else(two_people, tmp_path):
+    bare = {"overlay": False, "animation": False}
+    folder = two_people.save(tmp_path, **bare)[0].parent
+    two_people.save(tmp_path, **bare)
+    (folder / "poses.csv").write_text("mine")
+    with pytest.raises(UserError, match=r"poses.csv: is there already"):
+        two_people.save(tmp_path, exports=["csv"], **bare)
+    assert (folder / "poses.csv").read_text() == "mine"
+    other = replace(two_people, report={**two_people.report, "input": {"sha256": "another's"}})
+    with pytest.raises(UserError, match="holds results already"):
+        other.save(tmp_path, **bare)
+    with alone_in(folder), pytest.raises(UserError, match="another run is at work there"):
+        other.save(tmp_path, overwrite=True, **bare)
+    other.save(tmp_path, exports=["csv"], overwrite=True, **bare)
+    assert (folder / "poses.csv").read_text() != "mine"
 
 
 def test_an_unknown_format_leaves_an_earlier_result_as_it_was(two_people, tmp_path):

@@ -24,8 +24,7 @@ def replacing(path: Path) -> Iterator[Path]:
     or the disk refuses, and for a folder or a device such as /dev/null.
     """
     try:
-        if path.exists() and not path.is_file():
-            raise UserError("is no file that can be replaced", path=path, cure="give another name")
+        check_replaceable(path)
         beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -36,6 +35,12 @@ def replacing(path: Path) -> Iterator[Path]:
     except OSError as error:
         why = error.strerror or error
         raise UserError(f"can't be written: {why}", path=path, cure="try another folder") from error
+
+
+def check_replaceable(path: Path) -> None:
+    """UserError for a folder, and for a device such as /dev/null."""
+    if path.exists() and not path.is_file():
+        raise UserError("is no file that can be replaced", path=path, cure="give another name")
 
 
 def make_folder(folder: Path) -> None:

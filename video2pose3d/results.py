@@ -6,8 +6,10 @@ import dataclasses
 import logging
 import math
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from typing_extensions import Self
 from video2pose3d import discovery
 from video2pose3d.errors import UserError
 from video2pose3d.exporters import npz
-from video2pose3d.files import make_folder, remove_parts
+from video2pose3d.files import alone_in, check_replaceable, make_folder, remove_parts
 from video2pose3d.render import animation, overlay, viewer
 from video2pose3d.report import Clock, as_json, files_of, read_report, write_report
 from video2pose3d.structures import Scene
@@ -83,42 +85,68 @@ class Result(Scene):
         overlay: bool = True,
         animation: bool = True,
         viewer: bool = False,
+        overwrite: bool = False,
     ) -> list[Path]:
-        """Write what the command writes: a folder of the clip's name in `output`, and its files."""
-        saving = Saving(tuple(exports), overlay, animation, viewer)
-        return self.write(Path(output) / self.name, saving)
+        """Write what the command writes: a folder of the clip's name in `output`, and its files.
+
+        An earlier result of the same clip there is replaced. Without `overwrite`, UserError for
+        another clip's, and for files in the way that no result lists.
+        """
+        saving, folder = Saving(tuple(exports), overlay, animation, viewer), Path(output, self.name)
+        with alone_in(folder):
+            if not overwrite:
+                check_free(folder, saving, but_for=self.report)
+            return self.write(folder, saving)
 
     def write(self, folder: Path, saving: Saving, *, progress: Progress = quiet) -> list[Path]:
         """Write the files into `folder` itself; each appears whole or not at all.
 
-        Returns the files, report.json last: where it lies, everything else lies too. What an
-        earlier result wrote there and this one has not is removed.
+        Returns the files, report.json last: where it lies, everything else lies too. Until all are
+        written they wait in a hidden folder, and an earlier result stays as it was. Then what that
+        wrote and this one has not is removed, but for pictures of the same clip where this result
+        has no clip to draw them on.
         """
         formats = tuple(dict.fromkeys(("npz", *saving.exports)))
         for name in formats:  # an unknown one is told before anything is touched
             discovery.load("exporters", name)
-        make_folder(folder)
+        waiting = _waiting(folder)
+        make_folder(waiting)
         remove_parts(folder)
-        former = files_of(read_report(folder))
-        (folder / "report.json").unlink(missing_ok=True)
-        with self.clock.stage("export"):
-            files = export(self, folder, formats, overwrite=True)
-        if self.people:
-            files += self.draw(folder, saving, progress)
-        report = {
-            **self.report,
-            "saving": as_json(saving),
-            "files": [file.name for file in files],
-            "stages": {
-                **self.report.get("stages", {}),
-                **self.clock.summary(len(self.timestamps)),
-            },
+        for left in waiting.iterdir():
+            if left.is_file() and left.name != "report.json":
+                left.unlink()
+        try:
+            with self.clock.stage("export"):
+                files = export(self, waiting, formats, overwrite=True)
+            if self.people:
+                files += self.draw(waiting, saving, progress)
+            kept = self._drawn_before(folder, saving)
+            names = [file.name for file in files]
+            report = {
+                **self.report,
+                "saving": as_json(saving),
+                "files": [*names, *sorted(kept - set(names))],
+                "stages": {
+                    **self.report.get("stages", {}),
+                    **self.clock.summary(len(self.timestamps)),
+                },
+            }
+            return _move_in(report, names, folder)
+        finally:
+            with suppress(OSError):  # there is something in it
+                waiting.rmdir()
+
+    def _drawn_before(self, folder: Path, saving: Saving) -> set[str]:
+        """Names of pictures there that only a result with clips can draw, and this one has none."""
+        there = read_report(folder)
+        if self.clip is not None or there is None or there.get("input") != self.report.get("input"):
+            return set()
+        return {
+            name
+            for name in files_of(there)
+            if any(fnmatch(name, pattern) for pattern in _of_clips(saving))
+            and (folder / name).is_file()
         }
-        files.append(write_report(report, folder))
-        for stale in former - {file.name for file in files}:
-            if (folder / stale).is_file():
-                (folder / stale).unlink()
-        return files
 
     def draw(self, folder: Path, saving: Saving, progress: Progress) -> list[Path]:
         """Write the pictures that `saving` asks for; returns the files."""
@@ -149,12 +177,43 @@ class Result(Scene):
         return [path]
 
 
+def _waiting(folder: Path) -> Path:
+    """Where a result's files wait until all are written.
+
+    A report.json there lists those of one that was killed as they were moved, wherever they are.
+    """
+    return folder / ".unfinished"
+
+
+def _listed(folder: Path) -> set[str]:
+    """Names of the files of the result in a folder, and of one that was killed as it moved in."""
+    return files_of(read_report(folder)) | files_of(read_report(_waiting(folder)))
+
+
+def _move_in(report: dict[str, Any], names: Sequence[str], folder: Path) -> list[Path]:
+    """Let files that wait, and their report last, take the place of an earlier result's."""
+    waiting, files = _waiting(folder), [folder / name for name in (*names, "report.json")]
+    for file in files:
+        check_replaceable(file)
+    try:
+        for stale in _listed(folder) - set(report["files"]):
+            if (folder / stale).is_file():
+                (folder / stale).unlink()
+        write_report(report, waiting)
+        (folder / "report.json").unlink(missing_ok=True)
+        for file in files:
+            (waiting / file.name).replace(file)
+    except OSError as error:
+        raise UserError(f"can't be written to: {error.strerror or error}", path=folder) from error
+    return files
+
+
 def name_of(source: Path) -> str:
     """What a clip's results are called: its stem, a folder's whole name, webcam-0."""
     if source.name.isdecimal() and not source.exists():
         return f"webcam-{source}"
     path = Path(os.path.abspath(source))
-    return path.name if path.is_dir() else without_ending(path).name
+    return path.name if os.path.isdir(path) else without_ending(path).name
 
 
 def without_ending(path: Path) -> Path:
@@ -177,9 +236,8 @@ def export(
     """Write a scene in some formats into a folder; returns the files."""
     exporters = [discovery.load("exporters", name) for name in formats]
     if not overwrite:
-        for exporter in exporters:
-            _refuse(folder.glob(f"poses{exporter.suffix}"))
-            _refuse(folder.glob(f"person-*{exporter.suffix}"))
+        for name in formats:
+            _refuse(file for pattern in _names_of(name) for file in folder.glob(pattern))
     return [file for exporter in exporters for file in exporter.write(scene, folder)]
 
 
@@ -227,6 +285,51 @@ def check_folder(folder: Path, *inputs: Path) -> None:
         raise UserError(f"cannot be made: {nearest} is a file", path=folder)
     if not os.access(nearest, os.W_OK | os.X_OK):
         raise UserError("can't be written to", path=folder, cure="try another folder")
+
+
+def check_free(folder: Path, saving: Saving, *, but_for: Mapping[str, Any] | None = None) -> None:
+    """UserError where files of a result, or files that none lists, would be replaced.
+
+    but_for: a report; an earlier result of the same clip may be.
+    """
+    there = read_report(folder)
+    if there is not None and (but_for is None or _clip_of(there) != _clip_of(but_for)):
+        raise UserError("holds results already", path=folder, cure="add --overwrite")
+    ours = _listed(folder) | ({"report.json"} if there else set())
+    _refuse(
+        file
+        for pattern in _targets(saving)
+        for file in folder.glob(pattern)
+        if file.name not in ours
+    )
+
+
+def _clip_of(report: Mapping[str, Any]) -> str | None:
+    """SHA-256 of the clip that a report is about, if it says so."""
+    return (report.get("input") or {}).get("sha256")
+
+
+def _targets(saving: Saving) -> Iterator[str]:
+    """Patterns of the names that files of a result may have."""
+    yield "report.json"
+    for name in ("npz", *saving.exports):
+        yield from _names_of(name)
+    yield from _of_clips(saving)
+    if saving.animation:
+        yield "animation.mp4"
+    if saving.viewer:
+        yield "viewer.html"
+
+
+def _of_clips(saving: Saving) -> tuple[str, ...]:
+    """Those of pictures that need the clips, which a loaded result has not."""
+    return ("rig.png", "overlay.mp4", "overlay-*.mp4") if saving.overlay else ("rig.png",)
+
+
+def _names_of(export: str) -> tuple[str, str]:
+    """Patterns of the names that an exporter's files may have."""
+    suffix = discovery.load("exporters", export).suffix
+    return f"poses{suffix}", f"person-*{suffix}"
 
 
 def view(result: Result, path: Path, *, overwrite: bool = False) -> Path:

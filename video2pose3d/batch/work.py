@@ -12,7 +12,9 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
+
+import torch
 
 from video2pose3d import pipeline
 from video2pose3d.batch.inputs import Job
@@ -21,14 +23,24 @@ from video2pose3d.files import alone_in
 from video2pose3d.networks import Choice, Networks
 from video2pose3d.options import Options
 from video2pose3d.report import as_json, content_hash, files_of, read_report
-from video2pose3d.results import Progress, Saving, check_folder
+from video2pose3d.results import Progress, Saving, check_folder, check_free
 from video2pose3d.video import Video
 
 log = logging.getLogger("video2pose3d")
 
-# What becomes of a folder with finished results in it: it is an error ("refuse"), it is kept where
-# content, options, weights and camera file are the same and done again otherwise ("resume"), or
-# done again ("replace").
+# Options that change no result, and those that may name files, whose contents are compared.
+_INDECISIVE = frozenset(
+    (
+        *("device", "offline", "trust_weights"),
+        *("camera", "detector", "keypoints_weights", "relate_weights", "lifter"),
+    )
+)
+
+_NO_MEMORY = (MemoryError, torch.OutOfMemoryError)
+
+# What becomes of a folder with finished results in it: it is an error, and so are other files in
+# the way ("refuse"), it is kept where content, options, weights and camera file are the same and
+# done again otherwise ("resume"), or done again ("replace").
 WhenThere = Literal["refuse", "resume", "replace"]
 
 
@@ -73,10 +85,13 @@ class Worker:
             ended = self._finished_before(job)
             if ended is None:
                 check_folder(job.folder, Path(job.source))
-        except UserError as error:
+        except Exception as error:
             return _failed(job, error, begun)
         if ended is None:
-            self._networks = self._networks or Networks.load(self.options, self.choice)
+            try:
+                self._networks = self._networks or Networks.load(self.options, self.choice)
+            except _NO_MEMORY as error:  # other workers have it, perhaps: another job may do
+                return _failed(job, error, begun)
             ended = self._process(job, clip, self._networks, begun)
         clip.close()
         return ended
@@ -85,11 +100,10 @@ class Worker:
         """The outcome of a job that needs no work; None for one that does."""
         if self.when_there == "replace":
             return None
-        report = read_report(job.folder)
         if self.when_there == "refuse":
-            if report is not None:
-                raise UserError("holds results already", path=job.folder, cure="add --overwrite")
+            check_free(job.folder, self.saving)
             return None
+        report = read_report(job.folder)
         if report is None or self.choice is None:
             return None
         camera = self.options.camera
@@ -99,7 +113,7 @@ class Worker:
             "camera_sha256": camera and content_hash(camera),
         }
         same = (
-            all(report.get(key) == value for key, value in asked.items())
+            _decisive(asked) == _decisive(report)
             and [one.get("sha256") for one in report.get("weights", [])] == self.choice.digests
             and all((job.folder / name).is_file() for name in files_of(report))
             and report.get("input", {}).get("sha256") == content_hash(Path(job.source))
@@ -112,10 +126,7 @@ class Worker:
             with alone_in(job.folder), self.bars(job.folder.name) as progress:
                 result = pipeline.process(clip, networks, self.options, progress=progress)
                 files = result.write(job.folder, self.saving, progress=progress)
-        except UserError as error:
-            return _failed(job, error, begun)
         except Exception as error:  # a bug of ours must not take the other videos with it
-            log.error("%s: this is a bug, please report it", job.source, exc_info=error)
             return _failed(job, error, begun)
         return Outcome(
             job,
@@ -127,9 +138,27 @@ class Worker:
         )
 
 
+def _decisive(report: dict[str, Any]) -> dict[str, Any]:
+    """Of the choices that a report tells, those that another result would come of."""
+    options, saving = report.get("options", {}), report.get("saving", {})
+    return {
+        "options": {name: value for name, value in options.items() if name not in _INDECISIVE},
+        "saving": {**saving, "exports": {"npz", *saving.get("exports", [])}},
+        "camera_sha256": report.get("camera_sha256"),
+    }
+
+
 def _failed(job: Job, error: Exception, begun: float) -> Outcome:
-    line = f"{job.source}: {error!r}"
-    if isinstance(error, UserError):
-        line = str(error)
+    """What went wrong as one line; what nobody but us can mend with its traceback, too."""
+    mendable = error if isinstance(error, UserError) else None
+    if isinstance(error, _NO_MEMORY):
+        cure = "try fewer --workers, a part of the clip (--start, --end) or --device cpu"
+        mendable = UserError("not enough memory", path=job.source, cure=cure)
+    elif isinstance(error, OSError):
+        mendable = UserError(error.strerror or str(error), path=job.source)
+    if mendable is None:
+        log.error("%s: this is a bug, please report it", job.source, exc_info=error)
+    else:
         log.debug("%s", job.source, exc_info=error)
+    line = f"{job.source}: {error!r}" if mendable is None else str(mendable)
     return Outcome(job, "failed", time.perf_counter() - begun, error=line)

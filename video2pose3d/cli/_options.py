@@ -36,7 +36,7 @@ def _read_config(ctx: click.Context, _: click.Parameter, path: Path | None) -> N
     except ImportError:  # Python 3.10
         import tomli as tomllib  # pyright: ignore
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
         raise UserError(f"not a TOML file ({error})", path=path) from error
     values = {key.replace("_", "-"): value for key, value in values.items()}

@@ -69,6 +69,11 @@ def command(sources: tuple[str, ...], output: Path, **values: Any) -> int:  # fm
     command once more to go on after an interruption. A video that fails, even one that kills its
     process, ends nothing; it is named at the end, and the exit status is 3. So is a source that
     holds no video.
+
+    Results lie in OUTPUT/<name>/, <name> being the file's path below the folder, below a glob's
+    part without wildcards or beside the list, without its ending; the file's name where it lies
+    elsewhere. Where that is the same for several, it is longer by as many folders of their paths as
+    tell them apart.
     """
     from video2pose3d.batch import crew
     from video2pose3d.batch.inputs import Job, discover, name_results, shard
@@ -77,10 +82,11 @@ def command(sources: tuple[str, ...], output: Path, **values: Any) -> int:  # fm
 
     options = _options.choose(values)
     videos, empty = discover(sources)
-    jobs = shard(name_results(videos, output), *values["shard"])
+    named, clashing = name_results(videos, output)
+    jobs = shard(named, *values["shard"])
     failed = [
         Outcome(Job(source, output), "failed", 0.0, error=str(error))
-        for source, error in shard(list(empty.items()), *values["shard"])
+        for source, error in shard([*empty.items(), *clashing.items()], *values["shard"])
     ]
     if not jobs:
         return _work.tell(failed, values)

@@ -96,17 +96,16 @@ def command(
     cameras and people from above.
     """
     from video2pose3d import multiview
-    from video2pose3d.errors import UserError
     from video2pose3d.files import alone_in
-    from video2pose3d.results import Saving, check_folder, name_of
+    from video2pose3d.results import Saving, check_folder, check_free, name_of
 
     options = _options.choose(values)
     folder = output / name_of(Path(clips[0]))
-    if (folder / "poses.npz").exists() and not values["overwrite"]:
-        raise UserError("is there already", path=folder / "poses.npz", cure="add --overwrite")
+    saving = Saving(values["exports"], values["overlay"], values["animation"], values["viewer"])
+    if not values["overwrite"]:
+        check_free(folder, saving)
     check_folder(folder, *map(Path, clips))
     keep_flat()
-    saving = Saving(values["exports"], values["overlay"], values["animation"], values["viewer"])
     with alone_in(folder), Bars(folder.name, quiet=values["quiet"]) as progress:
         result = multiview.run(
             clips,

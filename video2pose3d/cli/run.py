@@ -39,7 +39,9 @@ def command(inputs: tuple[str, ...], output: Path, **values: Any) -> int:  # fmt
         if name in COMMANDS and not Path(name).exists():
             raise click.UsageError(f"{name} is a command, which comes first: video2pose3d {name}")
     options = _options.choose(values)
-    jobs = name_results(place_inputs(inputs), output)
+    jobs, clashing = name_results(place_inputs(inputs), output)
+    if clashing:
+        raise next(iter(clashing.values()))
     when_there = "replace" if values["overwrite"] else "refuse"
     worker = _work.maker(options, values, when_there)()
     return _work.tell((worker.do(job) for job in jobs), values)
