@@ -185,7 +185,7 @@ def test_an_interrupted_result_leaves_the_earlier_one_whole_and_nothing_behind(
         with pytest.raises(KeyboardInterrupt):
             alone.save(tmp_path, overlay=False)
     assert {f.name: f.read_bytes() for f in folder.iterdir() if f.is_file()} == before
-    assert len(video2pose3d.load(folder / ".unfinished" / "poses.npz").people) == 1
+    assert len(video2pose3d.load(folder / "unfinished" / "poses.npz").people) == 1
     files = alone.save(tmp_path, **bare)
     assert set(folder.iterdir()) == set(files)
     assert {file.name for file in files} == {"poses.npz", "person-1.bvh", "report.json"}

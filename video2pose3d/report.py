@@ -138,7 +138,7 @@ def read_report(folder: Path) -> dict[str, Any] | None:
     """The report of a finished result, or None where there is none that can be read."""
     try:
         report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return report if isinstance(report, dict) else None
 

@@ -102,9 +102,9 @@ class Result(Scene):
         """Write the files into `folder` itself; each appears whole or not at all.
 
         Returns the files, report.json last: where it lies, everything else lies too. Until all are
-        written they wait in a hidden folder, and an earlier result stays as it was. Then what that
-        wrote and this one has not is removed, but for pictures of the same clip where this result
-        has no clip to draw them on.
+        written they wait in `folder`/unfinished, and an earlier result stays as it was. Then what
+        that wrote and this one has not is removed, but for pictures of the same clip where this
+        result has no clip to draw them on.
         """
         formats = tuple(dict.fromkeys(("npz", *saving.exports)))
         for name in formats:  # an unknown one is told before anything is touched
@@ -182,7 +182,7 @@ def _waiting(folder: Path) -> Path:
 
     A report.json there lists those of one that was killed as they were moved, wherever they are.
     """
-    return folder / ".unfinished"
+    return folder / "unfinished"
 
 
 def _listed(folder: Path) -> set[str]:
