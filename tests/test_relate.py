@@ -338,6 +338,9 @@ def test_six_steps_are_three_and_three_and_what_is_published_mends(folder):
     assert (header["steps"], header["windows_seen"]) == ("6", "48")
     again = train("again", steps=1, start=str(own))
     assert again["step"] == 1
+    config = replace(config, model={**config.model, "ratio": 1})
+    with pytest.raises(UserError, match=r"own.safetensors: does not fit \[model\] \(ratio is 1"):
+        train("other", start=str(own))
 
 
 def test_the_loss_falls(folder):

@@ -607,8 +607,9 @@ def test_a_longer_network_begins_with_a_shorter_one(tmp_path):
     images = crops(1, 2, 1)
     torch.testing.assert_close(long(images), short(images))
     torch.testing.assert_close(long.E_time[:, 2:], fresh)
-    with pytest.raises(UserError, match="does not fit"):
-        training.begin_with(tiny(L=2), str(tmp_path / "short.safetensors"))
+    for misfit in ({"L": 2}, {"embed": 32}, {"skeleton": "h36m17"}, {"keep": 0.5}):
+        with pytest.raises(UserError, match=r"does not fit \[model\]"):
+            training.begin_with(tiny(**misfit), str(tmp_path / "short.safetensors"))
 
 
 def test_imagenets_weights_fill_the_spatial_module(tmp_path, monkeypatch):

@@ -30,6 +30,7 @@ from video2pose3d.training.publishing import shipped_weights
 from video2pose3d.training.recipe import Recipe
 from video2pose3d.training.rigs import Rigs, RigSampler
 from video2pose3d.training.runner import join
+from video2pose3d.training.starting import check_same
 from video2pose3d.training.validation import Watch
 
 TASK = "pose_relation"
@@ -125,10 +126,9 @@ def train_pose_relation(
 
 def begin_with(network: relate.Model, name: str) -> None:
     """Copy the weights of a published network into a fresh one; UserError for another config."""
-    begun = relate.load(weights.find(name, kind="relation", offline=True)).model
-    if begun.config != network.config:
-        what = f"{begun.config} does not fit [model]"
-        raise UserError(what, path=name, cure="give [model] the config of these weights")
+    file = weights.find(name, kind="relation", offline=True)
+    begun = relate.load(file).model
+    check_same(network.config, begun.config, file)
     network.load_state_dict(begun.state_dict())
 
 

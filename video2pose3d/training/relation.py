@@ -29,6 +29,7 @@ from video2pose3d.training.clips import Clips, Data
 from video2pose3d.training.config_files import find, read_table
 from video2pose3d.training.epochs import Run, descend, train
 from video2pose3d.training.relation_scores import scores
+from video2pose3d.training.starting import check_same, unfit
 
 READERS: dict[str, Any] = {"coco": coco, "h36m_images": h36m_images}
 
@@ -153,8 +154,10 @@ def begin_with(model: relation.Model, start: str) -> None:
     """
     file = weights.find(start, kind=None if Path(start).is_file() else "backbone")
     if file.suffix == ".safetensors":
-        module, state = model, relation.load(file).state_dict()
-        f = min(len(state["E_time"][0]), model.config.f)
+        given = relation.load(file)
+        check_same(model.config, given.config, file, may_differ=("f", "drop_path"))
+        module, state = model, given.state_dict()
+        f = min(given.config.f, model.config.f)
         state["E_time"] = torch.cat([state["E_time"][:, :f], model.E_time.data[:, f:]], dim=1)
     else:
         module, state = model.spatial.swin, torch.load(file, weights_only=True, map_location="cpu")
@@ -162,8 +165,7 @@ def begin_with(model: relation.Model, start: str) -> None:
     try:
         module.load_state_dict(state)
     except RuntimeError as error:
-        what = f"does not fit [model] ({str(error).splitlines()[-1].strip()})"
-        raise UserError(what, path=file, cure="give [model] the config of these weights") from error
+        raise unfit(str(error).splitlines()[-1].strip(), file) from error
 
 
 def loss_of(found: Tensor, truth: Tensor, seen: Tensor) -> Tensor:
