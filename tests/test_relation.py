@@ -534,6 +534,13 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_never_was(clips, tmp_path):
     assert rows(tmp_path / "whole") == rows(tmp_path / "parts")
 
 
+def test_several_processes_are_refused(clips, tmp_path, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    path = config(tmp_path, "h36m_images")
+    with pytest.raises(UserError, match="by one process; start it without torchrun"):
+        training.train_relation(path, clips, tmp_path / "run")
+
+
 @pytest.mark.parametrize("along", [1, 2], ids=["frames", "views"])
 def test_an_image_that_shows_nothing_gets_its_pose_from_the_others(along):
     """The image relations module by itself: one token tells the pose, the other nothing."""
