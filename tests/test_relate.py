@@ -121,6 +121,12 @@ def test_garbage_gives_numbers():
 # ------------------------------------------------------------------ the network
 
 
+def test_channels_that_heads_and_positions_cannot_share_out_are_refused():
+    for fields in ({"heads": 3}, {"C": 33, "heads": 3}):
+        with pytest.raises(UserError, match=r"heads is 3: 32|C is 33: E_time wants an even number"):
+            relate.Config(**{**TINY, **fields})
+
+
 def test_the_count_is_the_one_stated():
     count = sum(p.numel() for p in relate.Model().parameters())
     assert f"{count:,}" in network.__doc__

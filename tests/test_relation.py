@@ -173,6 +173,12 @@ def test_counts_are_those_stated(name, f):
     assert f"{count(model):,}" in relation.__doc__
 
 
+def test_channels_that_heads_cannot_share_out_are_refused():
+    for fields in ({"heads": 5}, {"swin_heads": [3, 4]}, {"swin_heads": [2]}):
+        with pytest.raises(UserError, match="heads"):
+            tiny(**fields)
+
+
 def test_a_clip_of_views_gives_a_pose_an_image():
     assert tiny()(crops(2, 3, 2)).shape == (2, 3, 2, 17, 2)
 
