@@ -373,12 +373,21 @@ def test_the_loss_falls(folder):
     [
         ('"pose_relation"', '"pose"'), ("C = 32", "channels = 32"), ("frames = 10", "frames = 13"),
         ("steps = 6", "steps = 6\nepochs = 1"), ("[optimiser]", "[optimizer]"),
+        ("f = 12", "f = 12.5"), ("C = 32", "C = 0"), ("lr = 1e-2", 'lr = "1e-2"'),
+        ("[optimiser]", "[data]\nstride = 3\n[optimiser]"),
     ],
 )  # fmt: skip
 def test_a_config_that_is_none_is_refused(folder, old, new):
     path = folder / "config.toml"
     path.write_text(CONFIG.replace(old, new))
     with pytest.raises(UserError, match="not a config of a pose relation network"):
+        pose_relation.PoseRelationConfig.read(path)
+
+
+def test_heads_that_do_not_fit_are_an_error_about_the_config(folder):
+    path = folder / "config.toml"
+    path.write_text(CONFIG.replace("heads = 2", "heads = 3"))
+    with pytest.raises(UserError, match=r"config\.toml: heads is 3"):
         pose_relation.PoseRelationConfig.read(path)
 
 

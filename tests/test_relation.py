@@ -648,6 +648,11 @@ def test_shipped_configs_follow_the_paper(path):
     assert weights.named(read.start).kind == "backbone"
 
 
+def test_heads_that_do_not_fit_are_an_error_about_the_config(tmp_path):
+    with pytest.raises(UserError, match=r"config\.toml: heads has 5"):
+        training.RelationConfig.read(config(tmp_path, heads=5))
+
+
 def test_the_learning_rate_rises_and_falls():
     read = training.RelationConfig.read("relation_coco")
     rates = [training.learning_rate(read, e, 10) for e in range(101)]
@@ -663,6 +668,9 @@ def test_the_learning_rate_rises_and_falls():
     [
         ('"coco"', '"cocoa"'), ("embed = 16", "embedding = 16"), ("warmup = 1", "warmup = 12"),
         ("[data]", "[data]\nmirrors = true"), ("batch = 8", "batch = 0"), ("[model]", "[model]\n?"),
+        ("batch = 8", "batch = 8\nworkers = -1"), ("lr = 4e-3", 'lr = "4e-3"'),
+        ("[data]", "[data]\nmost = 0"), ("embed = 16", "embed = 16.5"),
+        ("window = 4", "window = 0"),
     ],
 )  # fmt: skip
 def test_a_config_that_is_none_is_refused(tmp_path, old, new):
