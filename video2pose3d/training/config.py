@@ -166,8 +166,9 @@ def run_config(kind: type[C], table: dict[str, Any], **more: type) -> C:
     own = {key: data[key] for key in data if key in known}
     table["data"] = made(Data, {**own, "options": {k: data[k] for k in data if k not in known}})
     kinds = {"schedule": Schedule, "optimiser": Optimiser, "recipe": Recipe, **more}
-    for key in kinds.keys() & table.keys():
-        table[key] = made(kinds[key], table[key], least=0 if key == "schedule" else 1)
+    for key, of in kinds.items():
+        if key in table:
+            table[key] = made(of, table[key], least=0 if of is Schedule else 1)
     config = made(kind, table)
     if bool(config.schedule.steps) == bool(config.schedule.epochs):
         raise ValueError("[schedule] wants either steps or epochs")
@@ -180,7 +181,7 @@ def run_config(kind: type[C], table: dict[str, Any], **more: type) -> C:
     if config.optimiser.matrices not in ("adamw", "muon"):
         raise ValueError(f"matrices is {config.optimiser.matrices!r}, not adamw or muon")
     if config.data.name == "mocap":
-        alien = [*config.data.options, *({"stride", "watch"} & data.keys())]
+        alien = [key for key in data if key in ("stride", "watch", *config.data.options)]
         if alien:
             raise ValueError(f"[data] has {', '.join(alien)}, which is not for mocap")
     return config

@@ -40,7 +40,7 @@ def check(kind: type, values: Mapping[str, Any], least: int = 0) -> None:
     least: of whole numbers; others are at least 0. What there is no field for is left to `kind`.
     """
     hints = get_type_hints(kind)
-    for name in values.keys() & hints.keys():
+    for name in (name for name in values if name in hints):
         value, hint = values[name], hints[name]
         if not _fits(value, hint):
             raise ValueError(f"{name} is {value!r}, not {inspect.formatannotation(hint)}")
