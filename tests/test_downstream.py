@@ -280,6 +280,13 @@ def test_shipped_configs_of_heads_are_known_as_such_and_read():
         (("lr_head = 1e-2", ""), "lr_head"),
         (("lr_backbone = 2e-3", ""), "frozen"),
         (("epochs = 6", "epochs = "), "config"),
+        (("epochs = 6", "epochs = -3"), "epochs is -3"),
+        (("epochs = 6", "epochs = 0"), "epochs below 1"),
+        (("epochs = 6", "epochs = 6\nseed = -1"), "seed is -1"),
+        (("frames = 9", "frames = 27.5"), "frames is 27.5, not int"),
+        (("lr_head = 1e-2", "lr_head = -1"), "lr_head is -1, not 0 or more"),
+        (("hidden = 32", "hidden = 0"), "hidden is 0, not 1 or more"),
+        (("heads = 2", "heads = 3"), r"config\.toml: heads is 3"),
     ],
 )
 def test_a_config_that_is_none_is_one_clear_error(tmp_path, change, says):

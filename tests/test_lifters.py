@@ -95,6 +95,11 @@ def test_variants_have_configs_that_a_checkpoint_can_hold(name):
         assert module.Config(**tuples) == config
 
 
+def test_heads_share_out_the_channels_or_are_refused(name):
+    with pytest.raises(UserError, match="heads is 7: 32 channels are no multiple of"):
+        tiny.lifter(name, heads=7)
+
+
 def test_a_saved_lifter_loads_as_it_was(name, tmp_path):
     model, x = tiny.lifter(name), torch.randn(1, 9, 17, 3)
     path = tmp_path / "lifter.safetensors"

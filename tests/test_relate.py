@@ -121,6 +121,12 @@ def test_garbage_gives_numbers():
 # ------------------------------------------------------------------ the network
 
 
+def test_channels_that_heads_and_positions_cannot_share_out_are_refused():
+    for fields in ({"heads": 3}, {"C": 33, "heads": 3}):
+        with pytest.raises(UserError, match=r"heads is 3: 32|C is 33: E_time wants an even number"):
+            relate.Config(**{**TINY, **fields})
+
+
 def test_the_count_is_the_one_stated():
     count = sum(p.numel() for p in relate.Model().parameters())
     assert f"{count:,}" in network.__doc__
@@ -338,6 +344,9 @@ def test_six_steps_are_three_and_three_and_what_is_published_mends(folder):
     assert (header["steps"], header["windows_seen"]) == ("6", "48")
     again = train("again", steps=1, start=str(own))
     assert again["step"] == 1
+    config = replace(config, model={**config.model, "ratio": 1})
+    with pytest.raises(UserError, match=r"own.safetensors: does not fit \[model\] \(ratio is 1"):
+        train("other", start=str(own))
 
 
 def test_the_loss_falls(folder):
@@ -364,12 +373,21 @@ def test_the_loss_falls(folder):
     [
         ('"pose_relation"', '"pose"'), ("C = 32", "channels = 32"), ("frames = 10", "frames = 13"),
         ("steps = 6", "steps = 6\nepochs = 1"), ("[optimiser]", "[optimizer]"),
+        ("f = 12", "f = 12.5"), ("C = 32", "C = 0"), ("lr = 1e-2", 'lr = "1e-2"'),
+        ("[optimiser]", "[data]\nstride = 3\n[optimiser]"),
     ],
 )  # fmt: skip
 def test_a_config_that_is_none_is_refused(folder, old, new):
     path = folder / "config.toml"
     path.write_text(CONFIG.replace(old, new))
     with pytest.raises(UserError, match="not a config of a pose relation network"):
+        pose_relation.PoseRelationConfig.read(path)
+
+
+def test_heads_that_do_not_fit_are_an_error_about_the_config(folder):
+    path = folder / "config.toml"
+    path.write_text(CONFIG.replace("heads = 2", "heads = 3"))
+    with pytest.raises(UserError, match=r"config\.toml: heads is 3"):
         pose_relation.PoseRelationConfig.read(path)
 
 

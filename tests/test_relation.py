@@ -173,6 +173,12 @@ def test_counts_are_those_stated(name, f):
     assert f"{count(model):,}" in relation.__doc__
 
 
+def test_channels_that_heads_cannot_share_out_are_refused():
+    for fields in ({"heads": 5}, {"swin_heads": [3, 4]}, {"swin_heads": [2]}):
+        with pytest.raises(UserError, match="heads"):
+            tiny(**fields)
+
+
 def test_a_clip_of_views_gives_a_pose_an_image():
     assert tiny()(crops(2, 3, 2)).shape == (2, 3, 2, 17, 2)
 
@@ -534,6 +540,13 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_never_was(clips, tmp_path):
     assert rows(tmp_path / "whole") == rows(tmp_path / "parts")
 
 
+def test_several_processes_are_refused(clips, tmp_path, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    path = config(tmp_path, "h36m_images")
+    with pytest.raises(UserError, match="by one process; start it without torchrun"):
+        training.train_relation(path, clips, tmp_path / "run")
+
+
 @pytest.mark.parametrize("along", [1, 2], ids=["frames", "views"])
 def test_an_image_that_shows_nothing_gets_its_pose_from_the_others(along):
     """The image relations module by itself: one token tells the pose, the other nothing."""
@@ -607,8 +620,9 @@ def test_a_longer_network_begins_with_a_shorter_one(tmp_path):
     images = crops(1, 2, 1)
     torch.testing.assert_close(long(images), short(images))
     torch.testing.assert_close(long.E_time[:, 2:], fresh)
-    with pytest.raises(UserError, match="does not fit"):
-        training.begin_with(tiny(L=2), str(tmp_path / "short.safetensors"))
+    for misfit in ({"L": 2}, {"embed": 32}, {"skeleton": "h36m17"}, {"keep": 0.5}):
+        with pytest.raises(UserError, match=r"does not fit \[model\]"):
+            training.begin_with(tiny(**misfit), str(tmp_path / "short.safetensors"))
 
 
 def test_imagenets_weights_fill_the_spatial_module(tmp_path, monkeypatch):
@@ -634,6 +648,11 @@ def test_shipped_configs_follow_the_paper(path):
     assert weights.named(read.start).kind == "backbone"
 
 
+def test_heads_that_do_not_fit_are_an_error_about_the_config(tmp_path):
+    with pytest.raises(UserError, match=r"config\.toml: heads has 5"):
+        training.RelationConfig.read(config(tmp_path, heads=5))
+
+
 def test_the_learning_rate_rises_and_falls():
     read = training.RelationConfig.read("relation_coco")
     rates = [training.learning_rate(read, e, 10) for e in range(101)]
@@ -649,6 +668,9 @@ def test_the_learning_rate_rises_and_falls():
     [
         ('"coco"', '"cocoa"'), ("embed = 16", "embedding = 16"), ("warmup = 1", "warmup = 12"),
         ("[data]", "[data]\nmirrors = true"), ("batch = 8", "batch = 0"), ("[model]", "[model]\n?"),
+        ("batch = 8", "batch = 8\nworkers = -1"), ("lr = 4e-3", 'lr = "4e-3"'),
+        ("[data]", "[data]\nmost = 0"), ("embed = 16", "embed = 16.5"),
+        ("window = 4", "window = 0"),
     ],
 )  # fmt: skip
 def test_a_config_that_is_none_is_refused(tmp_path, old, new):

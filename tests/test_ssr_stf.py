@@ -77,6 +77,21 @@ def test_ssr_stf_refuses_what_no_table_has():
         ssr_stf.Config(streams="both")
     with pytest.raises(UserError, match="criss-cross"):
         ssr_stf.Config(attention="linear")
+    for kernel in ((19, 3, 11, 2), (35, 3, 12, 2), (35, 3, 1, 2), (35, 0, 11, 2)):
+        with pytest.raises(UserError, match="taps are no odd number"):
+            ssr_stf.Config(kernel=kernel)
+
+
+@pytest.mark.parametrize("attention", ["criss-cross", "conventional"])
+@pytest.mark.parametrize("heads", [0, 1, 2, 3, 8, 16])
+def test_ssr_stf_refuses_heads_that_cannot_share_out_the_channels(attention, heads):
+    """Half of the 16 channels each in criss-cross attention, else all of them."""
+    if heads in (1, 2, 8) or (heads == 16 and attention == "conventional"):
+        model = ssr_stf.Model(ssr_stf.Config(N=1, C=16, heads=heads, attention=attention))
+        assert model(torch.randn(1, 3, 17, 3)).shape == (1, 3, 17, 3)
+    else:
+        with pytest.raises(UserError, match=f"heads is {heads}: 16 channels are no multiple"):
+            ssr_stf.Config(C=16, heads=heads, attention=attention)
 
 
 @pytest.mark.parametrize(

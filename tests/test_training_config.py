@@ -95,13 +95,35 @@ def test_a_variant_is_changed_by_the_fields_beside_it(tmp_path):
         (("lr = 1e-3", "lr = 1e-3\nema = 1.0"), "ema is 1.0, not in 0 to 1"),
         (("lr = 1e-3", 'lr = 1e-3\nmatrices = "adam"'), "not adamw or muon"),
         (("[loss]", "[pretrain]\nmaskings = 0\n[loss]"), "maskings is 0"),
+        (("[loss]", "[pretrain]\nmask = 1.5\n[loss]"), "mask is 1.5, not in 0 to 1"),
+        (("frames = 5", "frames = 9.5"), "frames is 9.5, not int"),
+        (("frames = 5", "frames = true"), "frames is True, not int"),
+        (("steps = 4", "steps = -6"), "steps is -6, not 0 or more"),
+        (("[model]", "seed = -1\n[model]"), "seed is -1, not 0 or more"),
+        (("[model]", "val_windows = 0\n[model]"), "val_windows is 0, not 1 or more"),
+        (("[model]", "about = { licence = 1 }\n[model]"), r"not dict\[str, str\]"),
+        (("[loss]", "[data]\nworkers = -1\n[loss]"), "workers is -1"),
+        (("[loss]", '[data]\nname = "h36m"\nstride = 0\n[loss]'), "stride is 0"),
+        (("[loss]", '[data]\nname = "h36m"\nwatch = "nonsense"\n[loss]'), "'train', 'test'"),
+        (("[loss]", "[data]\nstride = 3\n[loss]"), r"\[data\] has stride, which is not for mocap"),
+        (("[loss]", '[data]\nwatch = "test"\n[loss]'), r"\[data\] has watch"),
+        (("[loss]", "[recipe]\nfps = 30\n[loss]"), r"fps is 30, not tuple\[float, float\]"),
+        (("[loss]", "[recipe]\nfps = [24, 30, 60]\n[loss]"), r"fps is \(24, 30, 60\), not tuple"),
+        (("lr = 1e-3", 'lr = "1e-3"'), "lr is '1e-3', not float"),
+        (("lr = 1e-3", "lr = nan"), "lr is nan, not 0 or more"),
+        (("[optimiser]\nlr = 1e-3", "optimiser = 3"), "optimiser"),
+        (("C = 32", "C = 32\nheads = 3"), "config.toml: heads is 3"),
+        (("C = 32", "C = 32\nkernel = [19, 3, 11, 2]"), "19 // 3 taps"),
+        (("C = 32", "C = 32\nkernel = [19, 3]"), r"\[model\] does not fit .*kernel is \(19, 3\)"),
+        (("N = 1", "N = 0"), "N is 0, not 1 or more"),
     ],
 )
 def test_a_config_that_is_none_is_one_clear_error(tmp_path, change, says):
     path = tmp_path / "config.toml"
     path.write_text(TINY.replace(*change))
-    with pytest.raises(UserError, match=says):
+    with pytest.raises(UserError, match=says) as caught:
         TrainingConfig.read(path)
+    assert caught.value.path == str(path)
 
 
 def test_a_config_that_is_not_there_is_answered_with_those_that_are(tmp_path):

@@ -276,6 +276,16 @@ def test_a_row_goes_to_the_csv_file_and_to_tensorboard_where_that_is(tmp_path, m
     assert ("loss", 0.5, 2) in board
 
 
+def test_a_log_that_nobody_writes_to_opens_no_tensorboard(tmp_path, monkeypatch):
+    opened = []
+    monkeypatch.setattr(hooks, "_tensorboard", lambda folder: opened.append(folder))
+    log = hooks.Log(tmp_path / "log.csv")
+    assert opened == []
+    for step in (1, 2):
+        log.write({"step": step})
+    assert opened == [tmp_path]
+
+
 def test_matrices_of_the_blocks_go_to_muon_and_all_else_to_adamw(config):
     model = config.make_model()
     optimiser = optimisers.make_optimiser(model, config.optimiser)

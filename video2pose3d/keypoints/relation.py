@@ -68,6 +68,14 @@ class Config:
     drop_path: float = 0.2  # Swin-T's stochastic depth in training
     skeleton: str = "coco17"  # the 17 joints that come out: coco17 or h36m17
 
+    def __post_init__(self):
+        if len(self.swin_heads) != len(self.depths):
+            raise UserError(f"swin_heads {self.swin_heads} are not as many as depths {self.depths}")
+        stages = [(self.embed * 2**i, "swin_heads", h) for i, h in enumerate(self.swin_heads)]
+        for C, name, heads in [*stages, (self.C, "heads", self.heads)]:
+            if heads < 1 or C % heads:
+                raise UserError(f"{name} has {heads}: {C} channels are no multiple of it")
+
     @property
     def size(self) -> int:
         """px of an image's sides: 224, at which the last stage's map is one window."""

@@ -8,7 +8,10 @@ from torch import Tensor, nn
 
 
 class DepthWise(nn.Conv2d):
-    """Depth-wise convolution over (T, J), zero-padded to keep both: (B, T, J, C) -> same."""
+    """Depth-wise convolution over (T, J), zero-padded to keep both: (B, T, J, C) -> same.
+
+    taps: odd numbers, or there would be no middle.
+    """
 
     def __init__(self, C: int, taps: tuple[int, int], dilation: int = 1):
         padding = (dilation * (taps[0] - 1) // 2, dilation * (taps[1] - 1) // 2)

@@ -11,9 +11,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from video2pose3d.errors import UserError
 from video2pose3d.lifters._linear import Linear
 
 Axis = Literal["joints", "frames"]
+
+
+def check_heads(C: int, heads: int, parts: int = 1) -> None:
+    """UserError for heads that can't share out C channels, or each of so many parts of them."""
+    if heads < 1 or C % (parts * heads):
+        of = f"{parts} * {heads}" if parts > 1 else heads
+        raise UserError(f"heads is {heads}: {C} channels are no multiple of {of}")
 
 
 def gelu(x: Tensor) -> Tensor:

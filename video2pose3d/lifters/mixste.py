@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from video2pose3d.errors import UserError
 from video2pose3d.lifters._linear import ExactLinear
-from video2pose3d.lifters._transformer import Transformer
+from video2pose3d.lifters._transformer import Transformer, check_heads
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,9 @@ class Config:
     ratio: int = 2  # of every MLP; not given, forced by the 33.7 M parameters of sec. 4.4
     drop_path: float = 0.1  # of the last loop, rising from 0; sec. 4.2's "dropout rate"
     J: int = 17  # joints
+
+    def __post_init__(self):
+        check_heads(self.C, self.heads)
 
 
 VARIANTS = {

@@ -20,7 +20,15 @@ from torch import Tensor, nn
 from video2pose3d.errors import UserError
 from video2pose3d.lifters._convolution import DepthWise
 from video2pose3d.lifters._linear import ExactLinear, Linear
-from video2pose3d.lifters._transformer import Axis, Mlp, Transformer, attend, gelu, layer_scale
+from video2pose3d.lifters._transformer import (
+    Axis,
+    Mlp,
+    Transformer,
+    attend,
+    check_heads,
+    gelu,
+    layer_scale,
+)
 
 Streams = Literal["parallel", "sequential", "local", "global"]
 Attention = Literal["criss-cross", "conventional"]
@@ -51,6 +59,11 @@ class Config:
                 raise UserError(
                     f"{name} {given!r} is not SSR-STF's: choose from {', '.join(known)}"
                 )
+        check_heads(self.C, self.heads, parts=2 if self.attention == "criss-cross" else 1)
+        k1, d1, k2, d2 = self.kernel or (None,) * 4
+        for k, d in ((k1, d1), (k2, d2)):
+            if k is not None and d is not None and (d < 1 or k // d % 2 == 0):
+                raise UserError(f"kernel {self.kernel}: {k} // {d} taps are no odd number")
 
 
 _ON_3DHP = (11, 2, None, None)  # the kernel of sec. IV-D and of Table V

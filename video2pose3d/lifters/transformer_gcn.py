@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from video2pose3d.errors import UserError
 from video2pose3d.lifters._linear import ExactLinear, Linear
-from video2pose3d.lifters._transformer import Axis, LayerScale, Mlp, Transformer
+from video2pose3d.lifters._transformer import Axis, LayerScale, Mlp, Transformer, check_heads
 from video2pose3d.skeletons import H36M17
 
 
@@ -34,6 +34,9 @@ class Config:
     ratio: int = 4  # r of every MLP, sec. IV-B
     scale: float = 1e-5  # of every branch at first; not given, as in MotionAGFormer
     parents: tuple[int, ...] = H36M17.parents  # the tree of the joints, -1 for its root
+
+    def __post_init__(self):
+        check_heads(self.d, self.heads)
 
     @property
     def J(self) -> int:

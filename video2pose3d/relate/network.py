@@ -30,7 +30,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from video2pose3d.lifters._transformer import Axis, Transformer
+from video2pose3d.errors import UserError
+from video2pose3d.lifters._transformer import Axis, Transformer, check_heads
 from video2pose3d.relate._agreement import agree
 from video2pose3d.skeletons import H36M17
 
@@ -52,6 +53,11 @@ class Config:
     ratio: int = 2  # of the MLP in eq. 11
     c: int = 16  # channels that a token tells each of its joints
     hidden: int = 64  # channels of the joints' MLP
+
+    def __post_init__(self):
+        check_heads(self.C, self.heads)
+        if self.C % 2:
+            raise UserError(f"C is {self.C}: E_time wants an even number, for sines and cosines")
 
 
 class Mended(NamedTuple):

@@ -6,15 +6,19 @@ import dataclasses
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from torch import nn
 
 from video2pose3d import discovery
+from video2pose3d.datasets import Split
 from video2pose3d.errors import UserError
 from video2pose3d.training.config_files import find, read_table
+from video2pose3d.training.fields import check, made, reading, tuples
 from video2pose3d.training.losses import TERMS
 from video2pose3d.training.recipe import Recipe
+
+C = TypeVar("C", bound="RunConfig")
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,7 @@ class Data:
 
     name: str = "mocap"
     stride: int | None = None  # frames from one window to the next; None: as long as a window
-    watch: str | None = None  # a split that is measured at every report, and never learned from
+    watch: Split | None = None  # a split that is measured at every report, and never learned from
     workers: int = 0  # processes that make batches ahead
     body: str | None = None  # for AMASS's clips: the SMPL file, in the folder of the data
     options: dict[str, Any] = field(default_factory=dict)  # keywords of the reader's `read`
@@ -122,16 +126,14 @@ class TrainingConfig(RunConfig):
     def read(cls, name: str | Path) -> TrainingConfig:
         """The config of a file, or a shipped one by its name; UserError for what is none."""
         path = find(name)
-        try:
+        with reading(path, "a training config"):
             return cls._from_table(read_table(path))
-        except (KeyError, TypeError, ValueError) as error:
-            raise UserError(f"not a training config ({error})", path=path) from error
 
     @classmethod
     def _from_table(cls, table: dict[str, Any]) -> TrainingConfig:
         if "task" in table:
             raise UserError("this config trains no lifter", cure="use video2pose3d train")
-        config = cls(**run_table(table, pretrain=Pretraining))
+        config = run_config(cls, table, pretrain=Pretraining)
         if config.data.body is not None and config.data.name != "mocap":
             raise ValueError("[data] has body, which is for mocap")
         unknown = set(config.loss) - set(TERMS)
@@ -139,6 +141,9 @@ class TrainingConfig(RunConfig):
             raise ValueError(f"[loss] has {', '.join(sorted(unknown))}, not {', '.join(TERMS)}")
         if not config.loss and config.pretrain is None:
             raise ValueError("[loss] is missing")
+        if config.pretrain is not None:
+            _check_share("mask", config.pretrain.mask)
+        config.model_config()
         return config
 
     def make_model(self) -> nn.Module:
@@ -150,52 +155,41 @@ class TrainingConfig(RunConfig):
         return lifter_config(self.lifter, self.model)
 
 
-def run_table(table: dict[str, Any], **more: type) -> dict[str, Any]:
-    """The fields of a RunConfig, made of its tables; ValueError for what does not fit.
+def run_config(kind: type[C], table: dict[str, Any], **more: type) -> C:
+    """A config made of its tables; ValueError for what does not fit or can't work.
 
     more: further tables of the file, and what each of them is.
     """
-    table = {**table, "stage": tuple(Stage(**stage) for stage in table["stage"])}
+    table = {**table, "stage": tuple(made(Stage, stage, least=1) for stage in table["stage"])}
     known = {f.name for f in dataclasses.fields(Data)} - {"options"}
     data = table.get("data", {})
     own = {key: data[key] for key in data if key in known}
-    table["data"] = Data(**own, options={key: data[key] for key in data if key not in known})
-    if table["data"].name == "mocap" and table["data"].options:
-        raise ValueError(f"[data] has {', '.join(table['data'].options)}")
+    table["data"] = made(Data, {**own, "options": {k: data[k] for k in data if k not in known}})
     kinds = {"schedule": Schedule, "optimiser": Optimiser, "recipe": Recipe, **more}
-    for key, kind in kinds.items():
+    for key, of in kinds.items():
         if key in table:
-            table[key] = kind(**_tuples(table[key]))
-    if bool(table["schedule"].steps) == bool(table["schedule"].epochs):
+            table[key] = made(of, table[key], least=0 if of is Schedule else 1)
+    config = made(kind, table)
+    if bool(config.schedule.steps) == bool(config.schedule.epochs):
         raise ValueError("[schedule] wants either steps or epochs")
-    if not table["stage"] or table["stage"][-1].until != 1:
+    if not config.stage or config.stage[-1].until != 1:
         raise ValueError("the last [[stage]] has to go on until 1")
-    _check_numbers(table["stage"], table["data"], table["optimiser"], table.get("pretrain"))
-    return table
+    for name, count in (("stride", config.data.stride), ("val_windows", config.val_windows)):
+        if count == 0:
+            raise ValueError(f"{name} is 0, not 1 or more")
+    _check_share("ema", config.optimiser.ema)
+    if config.optimiser.matrices not in ("adamw", "muon"):
+        raise ValueError(f"matrices is {config.optimiser.matrices!r}, not adamw or muon")
+    if config.data.name == "mocap":
+        alien = [key for key in data if key in ("stride", "watch", *config.data.options)]
+        if alien:
+            raise ValueError(f"[data] has {', '.join(alien)}, which is not for mocap")
+    return config
 
 
-def _check_numbers(
-    stages: tuple[Stage, ...], data: Data, optimiser: Optimiser, pretrain: Pretraining | None
-) -> None:
-    """ValueError for what nothing can be done with."""
-    counts = {
-        "frames": min(stage.frames for stage in stages),
-        "windows": min(stage.windows for stage in stages),
-        "stride": data.stride or 1,
-        "accumulate": optimiser.accumulate,
-    }
-    shares = {"ema": optimiser.ema}
-    if pretrain is not None:
-        counts |= {"maskings": pretrain.maskings, "layers": pretrain.layers}
-        shares |= {"mask": pretrain.mask}
-    for name, value in counts.items():
-        if value < 1:
-            raise ValueError(f"{name} is {value}, not 1 or more")
-    for name, value in shares.items():
-        if not 0 <= value < 1:
-            raise ValueError(f"{name} is {value}, not in 0 to 1")
-    if optimiser.matrices not in ("adamw", "muon"):
-        raise ValueError(f"matrices is {optimiser.matrices!r}, not adamw or muon")
+def _check_share(name: str, value: float) -> None:
+    if not 0 <= value < 1:
+        raise ValueError(f"{name} is {value}, not in 0 to 1")
 
 
 def make_lifter(name: str, fields: dict[str, Any]) -> nn.Module:
@@ -206,17 +200,14 @@ def make_lifter(name: str, fields: dict[str, Any]) -> nn.Module:
 def lifter_config(name: str, fields: dict[str, Any]) -> Any:
     """A lifter's Config: a variant of its VARIANTS, or its defaults, with fields changed."""
     module = discovery.load("lifters", name)
-    fields = _tuples(fields)
+    fields = tuples(fields)
     variant = fields.pop("variant", None)
     if variant is not None and variant not in module.VARIANTS:
         names = ", ".join(module.VARIANTS)
         raise UserError(f"{variant!r} is not a variant of {name}: choose from {names}")
     try:
+        check(module.Config, fields, least=1)
         start = module.Config() if variant is None else module.VARIANTS[variant]
         return dataclasses.replace(start, **fields)
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise UserError(f"[model] does not fit {name} ({error})") from error
-
-
-def _tuples(table: dict[str, Any]) -> dict[str, Any]:
-    return {key: tuple(v) if isinstance(v, list) else v for key, v in table.items()}

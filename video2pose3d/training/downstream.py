@@ -23,7 +23,6 @@ from video2pose3d.training import checkpoints
 from video2pose3d.training.epochs import Run, descend, train
 from video2pose3d.training.head_config import HeadConfig, Task
 from video2pose3d.training.publishing import begin_with
-from video2pose3d.training.runner import processes
 
 __all__ = ["HeadConfig", "publish_head", "train_head"]
 
@@ -45,8 +44,6 @@ def train_head(
     log.csv. epochs: instead of the config's. Returns the checkpoint's path.
     """
     config = config if isinstance(config, HeadConfig) else HeadConfig.read(config)
-    if processes() > 1:
-        raise UserError("heads are trained by one process", cure="start it without torchrun")
     if threads is not None:
         torch.set_num_threads(threads)
     task = config.make_task(Path(data))

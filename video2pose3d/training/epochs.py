@@ -20,6 +20,7 @@ from video2pose3d.errors import UserError
 from video2pose3d.files import alone_in
 from video2pose3d.training import checkpoints
 from video2pose3d.training.hooks import Log
+from video2pose3d.training.runner import processes
 
 log = logging.getLogger("video2pose3d")
 
@@ -69,8 +70,11 @@ def train(
     """Train up to `epochs`, from the checkpoint in the folder `output` where there is one.
 
     learn: one epoch, gives its mean loss; measure: what is reported after it. Returns the path of
-    the checkpoint, last.pt; log.csv is beside it.
+    the checkpoint, last.pt; log.csv is beside it. UserError where torchrun started several.
     """
+    if processes() > 1:
+        what = "what is trained in epochs is trained by one process"
+        raise UserError(what, cure="start it without torchrun")
     checkpoint = output / "last.pt"
     with alone_in(output):
         if checkpoint.exists():

@@ -7,17 +7,25 @@ T. Chen, I. Goodfellow, J. Shlens: "Net2Net: Accelerating Learning via Knowledge
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TypeGuard
 
 import torch
 from torch import Tensor, nn
 
-from video2pose3d.lifters.ssr_stf import Model
+from video2pose3d.lifters.ssr_stf import Config, Model
 
-# What lies one after another in a layer's channels, and is copied each for itself: queries, keys
-# and values of the two halves of the attention; the outputs of these halves; of the two streams.
-_PARTS_OUT = {"qkv": 6}
-_PARTS_IN = {"proj": 2, "fuse": 2}
+WIDENED = {"C", "Ch", "heads"}  # fields in which the two configs differ
+_HALVES = {"criss-cross": 2, "conventional": 1}  # of the channels, which attend each for itself
 _DIFFERENCE = 0.5  # between how copies are read, in standard deviations of the layer's weights
+
+
+def is_wider(model: nn.Module, narrow: Config) -> TypeGuard[Model]:
+    """Whether `widened` can fill a model's channels: with copies of whole heads, of their size."""
+    if not isinstance(model, Model):
+        return False
+    wide = model.config
+    k, rest = divmod(wide.C, narrow.C)
+    return not rest and wide.heads == k * narrow.heads and wide.Ch % narrow.Ch == 0
 
 
 def widened(tensors: Mapping[str, Tensor], wide: Model, seed: int = 0) -> dict[str, Tensor]:
@@ -25,9 +33,16 @@ def widened(tensors: Mapping[str, Tensor], wide: Model, seed: int = 0) -> dict[s
 
     The wide network gives the same poses, up to rounding: each of its layers has every channel k
     times, and the next one's weights for the k add up to the weight that there was. They are not
-    alike, for copies that are read alike would learn the same for ever. ValueError where a
-    tensor's sides do not go into `wide`'s.
+    alike, for copies that are read alike would learn the same for ever. ValueError where the
+    tensors are not `wide`'s, or their sides do not go into its own.
     """
+    if tensors.keys() != wide.state_dict().keys():
+        names = sorted(tensors.keys() ^ wide.state_dict().keys())
+        raise ValueError(f"only one of the two has {', '.join(names[:3])}")
+    # What lies one after another in a layer's channels, and is copied each for itself: queries,
+    # keys and values of the halves of the attention; the outputs of these halves; of the streams.
+    halves = _HALVES[wide.config.attention]
+    parts_out, parts_in = {"qkv": 3 * halves}, {"proj": halves, "fuse": 2}
     generator = torch.Generator().manual_seed(seed)
     readers = {name for name, module in wide.named_modules() if isinstance(module, nn.Linear)}
     out = {}
@@ -42,9 +57,9 @@ def widened(tensors: Mapping[str, Tensor], wide: Model, seed: int = 0) -> dict[s
             if rest:
                 raise ValueError(f"{name} has {n} channels, which {wanted} are no multiple of")
             if reads and axis == 1:
-                value = _split(value, k, _PARTS_IN.get(last, 1), generator)
+                value = _split(value, k, parts_in.get(last, 1), generator)
             else:
-                value = _copied(value, axis, k, _PARTS_OUT.get(last, 1))
+                value = _copied(value, axis, k, parts_out.get(last, 1))
         out[name] = value
     return out
 

@@ -8,11 +8,12 @@ from typing import Any
 
 from torch import nn
 
-from video2pose3d.errors import UserError
+from video2pose3d import heads
 from video2pose3d.heads.smpl import LossWeights
 from video2pose3d.training import action, mesh
-from video2pose3d.training.config import make_lifter
+from video2pose3d.training.config import lifter_config, make_lifter
 from video2pose3d.training.config_files import find, read_table
+from video2pose3d.training.fields import check, made, reading
 
 DATA = {"action": action.Data, "smpl": mesh.Data}  # by task
 Task = action.ActionTask | mesh.MeshTask
@@ -49,21 +50,21 @@ class HeadConfig:
     def read(cls, name: str | Path) -> HeadConfig:
         """The config of a file, or a shipped one by its name; UserError for what is none."""
         path = find(name, tasks=DATA)
-        try:
+        with reading(path, "a config of a head"):
             table = read_table(path)
             if table["task"] not in DATA:
                 raise ValueError(f"task {table['task']!r} is none of {', '.join(DATA)}")
-            table["data"] = DATA[table["task"]](**table["data"])
-            table["optimiser"] = Optimiser(**table["optimiser"])
-            table["loss"] = LossWeights(**table.get("loss", {}))
-            config = cls(**table)
-            if config.batch < 2 or config.data.frames < 1:
-                raise ValueError("batch below 2 or frames below 1")
+            table["data"] = made(DATA[table["task"]], table["data"], least=1)
+            table["optimiser"] = made(Optimiser, table["optimiser"])
+            table["loss"] = made(LossWeights, table.get("loss", {}))
+            config = made(cls, table)
+            if config.batch < 2 or config.epochs < 1:
+                raise ValueError("batch below 2 or epochs below 1")
             if config.frozen and config.start is None:
                 raise ValueError("a frozen lifter wants weights to start from")
+            check(heads.MODULES[config.task].Config, config.head, least=1)
+            lifter_config(config.lifter, config.model)
             return config
-        except (KeyError, TypeError, ValueError) as error:
-            raise UserError(f"not a config of a head ({error})", path=path) from error
 
     @property
     def frozen(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import logging
 import time
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -134,12 +135,16 @@ class Reports(Hook):
 class Log:
     """Rows of numbers: to the log, to TensorBoard, and to a CSV file that later runs go on with.
 
-    The first number of a row, step or epoch, is what it is about.
+    The first number of a row, step or epoch, is what it is about. A log that nobody writes to, as
+    of all processes but the first, leaves no file.
     """
 
     def __init__(self, path: Path):
         self.path = path
-        self.board = _tensorboard(path.parent)
+
+    @cached_property
+    def board(self) -> Any:
+        return _tensorboard(self.path.parent)
 
     def write(self, row: dict[str, float]) -> None:
         log.info("  ".join(f"{k} {v}" for k, v in row.items()))

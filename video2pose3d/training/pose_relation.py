@@ -19,10 +19,10 @@ from torch import Tensor
 
 from video2pose3d import relate, weights
 from video2pose3d.datasets.mocap import Mocap
-from video2pose3d.errors import UserError
 from video2pose3d.training.batches import RigBatches, read_mocap
-from video2pose3d.training.config import RunConfig, run_table
+from video2pose3d.training.config import RunConfig, run_config
 from video2pose3d.training.config_files import find, read_table
+from video2pose3d.training.fields import check, reading
 from video2pose3d.training.hooks import read_checkpoint
 from video2pose3d.training.loop import changed, per_step, run
 from video2pose3d.training.precision import autocast
@@ -30,6 +30,7 @@ from video2pose3d.training.publishing import shipped_weights
 from video2pose3d.training.recipe import Recipe
 from video2pose3d.training.rigs import Rigs, RigSampler
 from video2pose3d.training.runner import join
+from video2pose3d.training.starting import check_same
 from video2pose3d.training.validation import Watch
 
 TASK = "pose_relation"
@@ -47,17 +48,15 @@ class PoseRelationConfig(RunConfig):
     def read(cls, name: str | Path) -> PoseRelationConfig:
         """The config of a file, or a shipped one by its name; UserError for what is none."""
         path = find(name, tasks=(TASK,))
-        try:
-            config = cls(**run_table(read_table(path)))
+        with reading(path, "a config of a pose relation network"):
+            config = run_config(cls, read_table(path))
             if config.task != TASK or config.data.name != "mocap":
                 raise ValueError(f"not task {TASK}, or data that are no mocap")
             config.network()
             return config
-        except (KeyError, TypeError, ValueError) as error:
-            what = f"not a config of a pose relation network ({error})"
-            raise UserError(what, path=path) from error
 
     def network(self) -> relate.Config:
+        check(relate.Config, self.model, least=1)
         config = relate.Config(**self.model)
         longest = max(stage.frames for stage in self.stage)
         if longest > config.f:
@@ -125,10 +124,9 @@ def train_pose_relation(
 
 def begin_with(network: relate.Model, name: str) -> None:
     """Copy the weights of a published network into a fresh one; UserError for another config."""
-    begun = relate.load(weights.find(name, kind="relation", offline=True)).model
-    if begun.config != network.config:
-        what = f"{begun.config} does not fit [model]"
-        raise UserError(what, path=name, cure="give [model] the config of these weights")
+    file = weights.find(name, kind="relation", offline=True)
+    begun = relate.load(file).model
+    check_same(network.config, begun.config, file)
     network.load_state_dict(begun.state_dict())
 
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any
 
 import safetensors.torch
 import torch
@@ -17,8 +17,14 @@ from video2pose3d.errors import UserError
 from video2pose3d.files import replacing
 from video2pose3d.lifters import ssr_stf
 from video2pose3d.training import growing
-from video2pose3d.training.config import TrainingConfig
+from video2pose3d.training.config import TrainingConfig, lifter_config
 from video2pose3d.training.hooks import read_checkpoint
+from video2pose3d.training.starting import check_same, unfit
+
+# Fields of lifters' configs that do not matter where weights are given: those of branches' scales
+# before the first step and of training alone; and, where there is no head, of the head.
+_AT_FIRST = {"layer_scale", "scale", "drop_path"}
+_OF_THE_HEAD = {"Ch", "dh"}
 
 
 def publish(
@@ -83,7 +89,7 @@ def _save_backbone(path: Path, name: str, model: nn.Module, about: Mapping[str, 
         beside.write_bytes(safetensors.torch.save(tensors, header))
 
 
-def begin_with(model: nn.Module, name: str) -> Path:
+def begin_with(model: Any, name: str) -> Path:
     """Copy the weights of a published lifter, or of a pre-trained backbone, into a model.
 
     Those of a narrower SSR-STF are widened, see `training.growing`. Returns their file.
@@ -93,27 +99,25 @@ def begin_with(model: nn.Module, name: str) -> Path:
     if header.get("format") not in (lifters.FORMAT, lifters.BACKBONE):
         raise UserError("not a lifter of this program", path=file)
     whole = header["format"] == lifters.FORMAT
+    given = _config(header, file)
+    wider = whole and isinstance(given, ssr_stf.Config) and growing.is_wider(model, given)
+    may_differ = _AT_FIRST | (growing.WIDENED if wider else set())
+    check_same(model.config, given, file, may_differ if whole else may_differ | _OF_THE_HEAD)
     expected = set(model.state_dict()) if whole else backbone(model)
+    if set(tensors) != expected:
+        raise unfit(f"{', '.join(sorted(set(tensors) ^ expected)[:3])}", file)
     try:
-        if whole and _is_wider(model, header):
+        if wider:
             tensors = growing.widened(tensors, model)
         model.load_state_dict(tensors, strict=False)
     except (ValueError, RuntimeError) as error:
-        raise _unfit(str(error).splitlines()[-1].strip(), file) from error
-    if set(tensors) != expected:
-        raise _unfit(f"{', '.join(sorted(set(tensors) ^ expected)[:3])}", file)
+        raise unfit(str(error).splitlines()[-1].strip(), file) from error
     return file
 
 
-def _is_wider(model: nn.Module, header: Mapping[str, str]) -> TypeGuard[ssr_stf.Model]:
-    """Whether a model is the SSR-STF of a file's header with more channels and heads."""
-    if header["lifter"] != "ssr_stf" or not isinstance(model, ssr_stf.Model):
-        return False
-    has, wanted = ssr_stf.Config(**json.loads(header["config"])), model.config
-    k = wanted.C // has.C
-    return k > 1 and wanted.heads == k * has.heads
-
-
-def _unfit(what: str, file: Path) -> UserError:
-    cure = "give [model] the config of these weights"
-    return UserError(f"does not fit [model] ({what})", path=file, cure=cure)
+def _config(header: Mapping[str, str], file: Path) -> Any:
+    """The Config that a header tells; UserError where it tells none."""
+    try:
+        return lifter_config(header["lifter"], json.loads(header["config"]))
+    except (KeyError, ValueError, AttributeError, UserError) as error:
+        raise UserError(f"damaged header ({error})", path=file) from error

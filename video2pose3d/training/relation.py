@@ -21,14 +21,15 @@ from torch.utils.data import DataLoader
 
 from video2pose3d import weights
 from video2pose3d.datasets import coco, h36m_images
-from video2pose3d.errors import UserError
 from video2pose3d.keypoints import relation
 from video2pose3d.keypoints._topdown import normalise
 from video2pose3d.training import checkpoints
 from video2pose3d.training.clips import Clips, Data
 from video2pose3d.training.config_files import find, read_table
 from video2pose3d.training.epochs import Run, descend, train
+from video2pose3d.training.fields import check, made, reading, tuples
 from video2pose3d.training.relation_scores import scores
+from video2pose3d.training.starting import check_same, unfit
 
 READERS: dict[str, Any] = {"coco": coco, "h36m_images": h36m_images}
 
@@ -63,22 +64,20 @@ class RelationConfig:
     def read(cls, path: str | Path) -> RelationConfig:
         """The config of a file, or a shipped one by its name; UserError for what is none."""
         path = find(path, tasks=("relation",))
-        try:
+        with reading(path, "a config of a relation network"):
             table = read_table(path)
-            table["data"] = Data(**table.get("data", {}))
-            table["optimiser"] = Optimiser(**table.get("optimiser", {}))
-            config = cls(**table)
+            table["data"] = made(Data, table.get("data", {}), least=1)
+            table["optimiser"] = made(Optimiser, table.get("optimiser", {}))
+            config = made(cls, table)
             if config.task != "relation" or config.dataset not in READERS:
                 raise ValueError(f"not task relation, or dataset none of {', '.join(READERS)}")
-            if config.batch < 1 or not 0 <= config.optimiser.warmup < config.epochs:
+            if config.batch < 1 or config.optimiser.warmup >= config.epochs:
                 raise ValueError("batch below 1, or a warm-up as long as all epochs")
             config.network()
             return config
-        except (TypeError, ValueError) as error:  # tomllib's and Unicode's errors among them
-            what = f"not a config of a relation network ({error})"
-            raise UserError(what, path=path) from error
 
     def network(self) -> relation.Config:
+        check(relation.Config, tuples(self.model), least=1)
         fields = {"skeleton": READERS[self.dataset].SKELETON.name, **self.model}
         return relation.config_from(fields)
 
@@ -153,8 +152,10 @@ def begin_with(model: relation.Model, start: str) -> None:
     """
     file = weights.find(start, kind=None if Path(start).is_file() else "backbone")
     if file.suffix == ".safetensors":
-        module, state = model, relation.load(file).state_dict()
-        f = min(len(state["E_time"][0]), model.config.f)
+        given = relation.load(file)
+        check_same(model.config, given.config, file, may_differ=("f", "drop_path"))
+        module, state = model, given.state_dict()
+        f = min(given.config.f, model.config.f)
         state["E_time"] = torch.cat([state["E_time"][:, :f], model.E_time.data[:, f:]], dim=1)
     else:
         module, state = model.spatial.swin, torch.load(file, weights_only=True, map_location="cpu")
@@ -162,8 +163,7 @@ def begin_with(model: relation.Model, start: str) -> None:
     try:
         module.load_state_dict(state)
     except RuntimeError as error:
-        what = f"does not fit [model] ({str(error).splitlines()[-1].strip()})"
-        raise UserError(what, path=file, cure="give [model] the config of these weights") from error
+        raise unfit(str(error).splitlines()[-1].strip(), file) from error
 
 
 def loss_of(found: Tensor, truth: Tensor, seen: Tensor) -> Tensor:
