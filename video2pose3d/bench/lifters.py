@@ -6,8 +6,8 @@ own, and what is said are medians over the turns.
 
 from __future__ import annotations
 
-import copy
 import dataclasses
+import math
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -22,6 +22,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from video2pose3d import discovery, lifters, weights
+from video2pose3d.lifters._linear import onednn_is_faster
 from video2pose3d.training.precision import half_is_faster
 
 FRAMES = (27, 81, 243)  # T of the papers
@@ -147,11 +148,17 @@ def _models(device: torch.device, sizes: Sequence[str]) -> Iterator[tuple[str, n
 
 def _gflop(model: nn.Module, x: Tensor) -> float:
     """Floating-point operations of a forward pass, two for each multiply-add, in 10^9."""
-    # Without data: the counter knows the plain products, but not every processor's own.
-    model, x = copy.deepcopy(model).to("meta"), x.to("meta")
-    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+    # The counter knows the products of plain attention and layers, but not every fused kernel.
+    others = {torch.ops.mkldnn._linear_pointwise: _linear_flop} if onednn_is_faster() else {}
+    counter = FlopCounterMode(display=False, custom_mapping=others)
+    with sdpa_kernel(SDPBackend.MATH), counter:
         model(x)
     return counter.get_total_flops() / 1e9
+
+
+def _linear_flop(x: Sequence[int], weight: Sequence[int], *_: object, **__: object) -> int:
+    """Of a product of these shapes, (..., C) and (C', C)."""
+    return 2 * math.prod(x) * weight[0]
 
 
 def _forward(model: nn.Module, x: Tensor, dtype: torch.dtype) -> Callable[[], object]:
