@@ -1,7 +1,8 @@
 """Forward time of every lifter, side by side, with a large matrix product as the yardstick.
 
 A machine drifts while it measures. So the passes take turns, each stands beside a product of its
-own, and what is said are medians over the turns.
+own, and what is said are medians over the turns. Of two passes in a row the second counts, as in a
+run, which lifts one window after another: others' turns drive weights out of the memory near by.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ FRAMES = (27, 81, 243)  # T of the papers
 SIZES = ("small", "base")  # of each lifter's VARIANTS; the others are ablations or other T
 WINDOWS = {"cpu": 1, "cuda": 32}  # in one pass: a GPU is idle with one
 SIDE = {"cpu": 2048, "cuda": 8192}  # of the square matrices of the yardstick
-TURNS = 5
+TURNS = 3
 
 
 @dataclass(frozen=True)
@@ -85,10 +86,10 @@ def measure(
         cases = list(_cases(place, frames, sizes))
         rounds = [
             [(_seconds(case.forward, place), _seconds(case.product, place)) for case in cases]
-            for _ in range(turns + 1)
+            for _ in range(turns)
         ]
     timings, products = [], {}
-    for case, *pairs in zip(cases, *rounds[1:], strict=True):  # the first round warms up
+    for case, *pairs in zip(cases, *rounds, strict=True):
         seconds = statistics.median(forward for forward, _ in pairs) / windows
         # A pass in units of the product: of a window, for as many operations.
         ratio = statistics.median(forward / product for forward, product in pairs) / windows
@@ -197,6 +198,7 @@ def _seconds(work: Callable[[], object], device: torch.device) -> float:
         if device.type == "cuda":
             torch.cuda.synchronize(device)
 
+    work()
     wait()
     begun = time.perf_counter()
     work()
