@@ -133,6 +133,7 @@ def rewrite(path, **changes):
         ({"lifter": "mixtape"}, "choose from"),
         ({"config": "{"}, "damaged header"),
         ({"config": "[]"}, "damaged header"),
+        ({"config": '{"heads": 7}'}, r"lifter\.safetensors: damaged header \(heads is 7"),
         ({"config": '{"width": 3}'}, "do not fit"),
         ({"config": '{"N": 2, "C": 32, "Ch": 16, "heads": 2}'}, "do not fit"),
         ({"frames": "many"}, "damaged header"),

@@ -101,6 +101,8 @@ def restore(
     try:
         model = module.Model(module.Config(**config))
         model.load_state_dict(tensors)
+    except UserError as error:
+        raise UserError(f"damaged header ({error.what})", path=path, cure=_CURE) from error
     except (TypeError, ValueError, RuntimeError) as error:
         first_line = str(error).splitlines()[0]
         what = f"its tensors do not fit {name} ({first_line})"

@@ -155,7 +155,7 @@ def load(path: Path, device: str = "cpu") -> Relation:
         frames = int(header["frames"])
         if not 1 <= frames <= model.config.f:
             raise ValueError(f"frames is {frames}")
-    except (KeyError, AttributeError, TypeError, ValueError, RuntimeError) as error:
+    except (KeyError, AttributeError, TypeError, ValueError, RuntimeError, UserError) as error:
         what = f"its tensors do not fit its header ({str(error).splitlines()[0]})"
         raise UserError(what, path=path, cure=_CURE) from error
     return Relation(model.eval().to(device), frames, device, header)
