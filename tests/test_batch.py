@@ -273,6 +273,10 @@ def test_what_is_finished_is_not_done_again_while_content_and_options_are_the_sa
     assert outcomes(height=1.6, device="cpu", offline=True, trust_weights=True) == again
     assert outcomes(("bvh", "npz"), height=1.6) == outcomes(("bvh",), height=1.6) == again
     assert outcomes(("csv",), height=1.6) == ["failed", "done", "done"]
+    report = tmp_path / "out" / "b" / "x" / "report.json"
+    for odd in ({"options": 3}, {"saving": {"exports": 3}}, {"weights": [3]}, {"input": 3}):
+        report.write_text(json.dumps(json.loads(report.read_text()) | odd))
+        assert outcomes(("csv",), height=1.6) == [*again[:2], "done"]
 
 
 def test_what_another_camera_file_of_the_same_name_has_made_is_done_again(monkeypatch, tmp_path):

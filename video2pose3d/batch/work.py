@@ -112,12 +112,15 @@ class Worker:
             "saving": as_json(self.saving),
             "camera_sha256": camera and content_hash(camera),
         }
-        same = (
-            _decisive(asked) == _decisive(report)
-            and [one.get("sha256") for one in report.get("weights", [])] == self.choice.digests
-            and all((job.folder / name).is_file() for name in files_of(report))
-            and report.get("input", {}).get("sha256") == content_hash(Path(job.source))
-        )
+        try:
+            same = (
+                _decisive(asked) == _decisive(report)
+                and [one.get("sha256") for one in report.get("weights", [])] == self.choice.digests
+                and all((job.folder / name).is_file() for name in files_of(report))
+                and report.get("input", {}).get("sha256") == content_hash(Path(job.source))
+            )
+        except (AttributeError, TypeError):  # it is no report of ours
+            same = False
         return Outcome(job, "skipped", 0.0) if same else None
 
     def _process(self, job: Job, clip: Video, networks: Networks, begun: float) -> Outcome:
