@@ -158,6 +158,18 @@ def test_what_is_saved_is_what_the_contract_lists(two_people, tmp_path):
     assert second["stature_m"] > 1.2
 
 
+@pytest.mark.parametrize("odd", [None, 3, {"sha256": [3]}])
+def test_a_result_of_no_known_clip_is_another_clip_s(two_people, tmp_path, odd):
+    bare = {"overlay": False, "animation": False}
+    unknown = replace(two_people, report={**two_people.report, "input": odd})
+    unknown.save(tmp_path, **bare)
+    for result in (two_people, unknown):
+        with pytest.raises(UserError, match="holds results already"):
+            result.save(tmp_path, **bare)
+    two_people.save(tmp_path, overwrite=True, **bare)
+    two_people.save(tmp_path, **bare)
+
+
 def test_files_of_an_earlier_result_do_not_stay_beside_those_of_a_new_one(two_people, tmp_path):
     two_people.save(tmp_path, exports=["bvh", "csv"], overlay=False)
     (tmp_path / "two" / "notes.txt").write_text("mine")

@@ -139,7 +139,7 @@ class Result(Scene):
     def _drawn_before(self, folder: Path, saving: Saving) -> set[str]:
         """Names of pictures there that only a result with clips can draw, and this one has none."""
         there = read_report(folder)
-        if self.clip is not None or there is None or there.get("input") != self.report.get("input"):
+        if self.clip is not None or there is None or not _same_clip(there, self.report):
             return set()
         return {
             name
@@ -293,7 +293,7 @@ def check_free(folder: Path, saving: Saving, *, but_for: Mapping[str, Any] | Non
     but_for: a report; an earlier result of the same clip may be.
     """
     there = read_report(folder)
-    if there is not None and (but_for is None or _clip_of(there) != _clip_of(but_for)):
+    if there is not None and (but_for is None or not _same_clip(there, but_for)):
         raise UserError("holds results already", path=folder, cure="add --overwrite")
     ours = _listed(folder) | ({"report.json"} if there else set())
     _refuse(
@@ -304,9 +304,11 @@ def check_free(folder: Path, saving: Saving, *, but_for: Mapping[str, Any] | Non
     )
 
 
-def _clip_of(report: Mapping[str, Any]) -> str | None:
-    """SHA-256 of the clip that a report is about, if it says so."""
-    return (report.get("input") or {}).get("sha256")
+def _same_clip(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two reports are of one clip by its SHA-256; one that tells none is of another."""
+    clips = [report.get("input") for report in (one, other)]
+    first, second = (clip.get("sha256") if isinstance(clip, dict) else None for clip in clips)
+    return isinstance(first, str) and first == second
 
 
 def _targets(saving: Saving) -> Iterator[str]:

@@ -36,9 +36,10 @@ _CURE = "download it anew or give another file"
 
 @dataclasses.dataclass(frozen=True)
 class Lifter:
-    """A network ready to lift. name: for tables and errors, at first the network's; frames: the
+    """A network ready to lift.
 
-    window it was trained on; metadata: the header.
+    name: what tables and errors call it, the network's own unless replaced; frames: the window it
+    was trained on; metadata: the header.
     """
 
     name: str
